@@ -1,0 +1,1 @@
+"""What is soldered to the board: buttons and lights."""

@@ -1,0 +1,1 @@
+"""Camera, encoder and microphone adapters."""

@@ -1,0 +1,1 @@
+"""The local control API over a Unix socket: JSON lines, versioned."""

@@ -1,0 +1,1 @@
+"""The web panel: Flask in its own process, speaking to the control socket alone."""

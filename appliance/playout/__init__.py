@@ -1,0 +1,1 @@
+"""Screen, status card and speaker adapters, and lip sync."""

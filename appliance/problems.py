@@ -1,0 +1,167 @@
+"""The catalogue of everything that can be wrong with a unit: cause and cure, in Vietnamese and English.
+
+A Problem is shown alike on lights, TV, panel and command line, so its words stand here once.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Severity = Literal["warning", "fault"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemText:
+    """One row: how bad it is, what happened, what to do."""
+
+    severity: Severity
+    cause_vi: str
+    cure_vi: str
+    cause_en: str
+    cure_en: str
+
+
+CATALOGUE: dict[str, ProblemText] = {
+    "camera-missing": ProblemText(
+        "warning",
+        "Không có hình từ camera.",
+        "Kiểm tra dây cắm của camera.",
+        "No picture from the camera.",
+        "Check the camera's cable.",
+    ),
+    "camera-busy": ProblemText(
+        "warning",
+        "Camera đang được chương trình khác sử dụng.",
+        "Khởi động lại thiết bị.",
+        "Another program uses the camera.",
+        "Restart the unit.",
+    ),
+    "video-file": ProblemText(
+        "warning",
+        "Không đọc được tệp video.",
+        "Chọn tệp khác trong cài đặt.",
+        "The video file cannot be played.",
+        "Choose another file in the settings.",
+    ),
+    "microphone-missing": ProblemText(
+        "warning",
+        "Không thu được tiếng từ micrô.",
+        "Kiểm tra dây cắm của micrô.",
+        "No sound from the microphone.",
+        "Check the microphone's cable.",
+    ),
+    "sound-file": ProblemText(
+        "warning",
+        "Không đọc được tệp tiếng.",
+        "Chọn tệp khác trong cài đặt.",
+        "The sound file cannot be played.",
+        "Choose another file in the settings.",
+    ),
+    "speaker-missing": ProblemText(
+        "warning",
+        "Không phát được tiếng ra loa.",
+        "Kiểm tra dây cắm và nguồn của loa.",
+        "The speaker cannot be played to.",
+        "Check the speaker's cable and power.",
+    ),
+    "screen-missing": ProblemText(
+        "warning",
+        "Không mở được màn hình.",
+        "Kiểm tra dây HDMI và nguồn của TV.",
+        "The screen cannot be opened.",
+        "Check the HDMI cable and the TV's power.",
+    ),
+    "worker-failing": ProblemText(
+        "fault",
+        "Một bộ phận của thiết bị bị dừng và đang được khởi động lại.",
+        "Chờ một phút; nếu vẫn còn, tắt rồi bật nguồn.",
+        "A part of the unit keeps stopping and is being restarted.",
+        "Wait a minute; if it stays, switch the power off and on.",
+    ),
+    "mcu-unreachable": ProblemText(
+        "fault",
+        "Không kết nối được tới trung tâm.",
+        "Kiểm tra dây mạng; thiết bị tự kết nối lại.",
+        "The conference centre cannot be reached.",
+        "Check the network cable; the unit keeps trying.",
+    ),
+    "mcu-credentials": ProblemText(
+        "fault",
+        "Trung tâm từ chối mã truy cập.",
+        "Gọi cho cán bộ kỹ thuật của trung tâm.",
+        "The conference centre rejects the access token.",
+        "Call the technician of the central office.",
+    ),
+    "mcu-answer": ProblemText(
+        "fault",
+        "Trung tâm trả lời không hợp lệ.",
+        "Gọi cho cán bộ kỹ thuật của trung tâm.",
+        "The conference centre's answer cannot be used.",
+        "Call the technician of the central office.",
+    ),
+    "mcu-busy": ProblemText(
+        "warning",
+        "Trung tâm đang bận.",
+        "Chờ; thiết bị tự kết nối lại.",
+        "The conference centre is busy.",
+        "Wait; the unit keeps trying.",
+    ),
+    "connection-lost": ProblemText(
+        "warning",
+        "Mất kết nối với trung tâm.",
+        "Kiểm tra dây mạng; thiết bị tự kết nối lại.",
+        "The connection to the conference centre is lost.",
+        "Check the network cable; the unit reconnects by itself.",
+    ),
+    "no-meeting": ProblemText(
+        "warning",
+        "Chưa có cuộc họp nào được cài đặt.",
+        "Gọi cho cán bộ kỹ thuật của trung tâm.",
+        "No meeting is configured.",
+        "Call the technician of the central office.",
+    ),
+    "settings-spoiled": ProblemText(
+        "fault",
+        "Tệp cài đặt bị hỏng; thiết bị chạy với cài đặt mặc định.",
+        "Gọi cho cán bộ kỹ thuật của trung tâm.",
+        "The settings file is spoiled; the unit runs on defaults.",
+        "Call the technician of the central office.",
+    ),
+    "settings-recovered": ProblemText(
+        "warning",
+        "Tệp cài đặt bị hỏng; thiết bị dùng bản sao trước đó.",
+        "Kiểm tra lại cài đặt trên trang quản trị.",
+        "The settings file was spoiled; the unit uses its second copy.",
+        "Check the settings on the panel.",
+    ),
+    "board-missing": ProblemText(
+        "warning",
+        "Không dùng được nút bấm và đèn.",
+        "Dùng trang quản trị; báo cán bộ kỹ thuật.",
+        "Buttons and lights cannot be used.",
+        "Use the panel; tell the technician.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something is wrong now. `code` is a row of CATALOGUE; `detail` is for the technician, in English."""
+
+    code: str
+    since_unix_s: float
+    detail: str = ""
+
+    @property
+    def text(self) -> ProblemText:
+        return CATALOGUE[self.code]
+
+    def as_dict(self) -> dict[str, Any]:
+        text = self.text
+        return {
+            "code": self.code,
+            "severity": text.severity,
+            "since": self.since_unix_s,
+            "detail": self.detail,
+            "cause": {"vi": text.cause_vi, "en": text.cause_en},
+            "cure": {"vi": text.cure_vi, "en": text.cure_en},
+        }

@@ -1,0 +1,191 @@
+"""The one declaration of every setting: kind, limits, default, and its words in Vietnamese and English. No I/O."""
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+Language = Literal["vi", "en"]
+Tier = Literal["tinh", "huyen", "xa", "phuong", "dac-khu"]
+
+
+def words(vi: str, en: str, unit: str | None = None) -> dict[str, Any]:
+    """What a form says of a setting: its label in both languages and its unit. Goes into the JSON schema as `x-…`."""
+    extra: dict[str, Any] = {"x-label": {"vi": vi, "en": en}}
+    if unit:
+        extra["x-unit"] = unit
+    return extra
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address like https://mcu.example.vn/whip/room")
+    if parts.username or parts.password:
+        raise ValueError("must not carry a user name or password; put the token in 'token'")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Pin = Annotated[int, Field(ge=0, le=27)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Unit(_Section):
+    """Who this bridge point is."""
+
+    name: str = Field(
+        "Điểm cầu", min_length=1, max_length=64, json_schema_extra=words("Tên điểm cầu", "Bridge point name")
+    )
+    tier: Tier = Field("xa", json_schema_extra=words("Cấp", "Tier"))
+    language: Language = Field("vi", json_schema_extra=words("Ngôn ngữ", "Language"))
+
+
+class Video(_Section):
+    """Camera and encoder."""
+
+    source: Literal["testcard", "file", "v4l2"] = Field("v4l2", json_schema_extra=words("Nguồn hình", "Picture source"))
+    device: str = Field("/dev/video0", max_length=255, json_schema_extra=words("Thiết bị camera", "Camera device"))
+    file: str | None = Field(None, max_length=4096, json_schema_extra=words("Tệp video", "Video file"))
+    width: int = Field(1280, ge=160, le=1920, multiple_of=2, json_schema_extra=words("Chiều rộng", "Width", "px"))
+    height: int = Field(720, ge=90, le=1080, multiple_of=2, json_schema_extra=words("Chiều cao", "Height", "px"))
+    fps: int = Field(30, ge=5, le=60, json_schema_extra=words("Số hình mỗi giây", "Frame rate", "fps"))
+    bitrate_kbps: int = Field(2000, ge=64, le=8000, json_schema_extra=words("Tốc độ bit", "Bit rate", "kbit/s"))
+    keyframe_interval_s: int = Field(
+        10, ge=1, le=60, json_schema_extra=words("Chu kỳ hình khóa", "Keyframe interval", "s")
+    )
+    time_code: bool = Field(False, json_schema_extra=words("In mã thời gian lên hình", "Burn in the time code"))
+
+    @model_validator(mode="after")
+    def _file_is_named(self) -> "Video":
+        if self.source == "file" and not self.file:
+            raise ValueError("'file' must name the footage when source is 'file'")
+        return self
+
+
+class Audio(_Section):
+    """Microphone and speaker."""
+
+    source: Literal["tone", "file", "alsa"] = Field("alsa", json_schema_extra=words("Nguồn tiếng", "Sound source"))
+    input_device: str = Field("default", max_length=255, json_schema_extra=words("Micrô", "Microphone"))
+    input_file: str | None = Field(None, max_length=4096, json_schema_extra=words("Tệp tiếng", "Sound file"))
+    sink: Literal["alsa", "null", "file"] = Field("alsa", json_schema_extra=words("Đầu ra tiếng", "Sound output"))
+    output_device: str = Field("default", max_length=255, json_schema_extra=words("Loa", "Speaker"))
+    output_file: str | None = Field(None, max_length=4096, json_schema_extra=words("Tệp ghi tiếng", "WAV file written"))
+    volume_percent: int = Field(80, ge=0, le=100, json_schema_extra=words("Âm lượng", "Volume", "%"))
+    join_muted: bool = Field(True, json_schema_extra=words("Tắt micrô khi vào họp", "Join with the microphone muted"))
+
+    @model_validator(mode="after")
+    def _files_are_named(self) -> "Audio":
+        if self.source == "file" and not self.input_file:
+            raise ValueError("'input_file' must name the sound when source is 'file'")
+        if self.sink == "file" and not self.output_file:
+            raise ValueError("'output_file' must name the WAV file when sink is 'file'")
+        return self
+
+
+class Screen(_Section):
+    """What the room sees."""
+
+    sink: Literal["sdl", "headless"] = Field("sdl", json_schema_extra=words("Màn hình", "Screen"))
+    fullscreen: bool = Field(True, json_schema_extra=words("Toàn màn hình", "Full screen"))
+
+
+class IceServer(_Section):
+    """One STUN or TURN server (RFC 7064, RFC 7065)."""
+
+    url: str = Field(
+        pattern=r"^(stun|stuns|turn|turns):[^\s]+$", max_length=255, json_schema_extra=words("Địa chỉ", "Address")
+    )
+    username: str | None = Field(None, max_length=255, json_schema_extra=words("Tên đăng nhập", "User name"))
+    credential: SecretStr | None = Field(None, json_schema_extra=words("Mật khẩu", "Credential"))
+
+
+class Network(_Section):
+    """How media finds its way through firewalls."""
+
+    ice_servers: tuple[IceServer, ...] = Field(
+        (), max_length=4, json_schema_extra=words("Máy chủ STUN/TURN", "STUN/TURN servers")
+    )
+    relay_only: bool = Field(False, json_schema_extra=words("Chỉ đi qua TURN", "Relay (TURN) only"))
+
+
+class Meeting(_Section):
+    """One meeting this unit may join. `whip`: send over WHIP (RFC 9725), receive over WHEP."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", json_schema_extra=words("Mã cuộc họp", "Meeting id"))
+    name: str = Field(min_length=1, max_length=64, json_schema_extra=words("Tên cuộc họp", "Meeting name"))
+    kind: Literal["whip"] = Field("whip", json_schema_extra=words("Giao thức", "Protocol"))
+    send_url: HttpUrl = Field(json_schema_extra=words("Địa chỉ gửi (WHIP)", "Send address (WHIP)"))
+    receive_url: HttpUrl = Field(json_schema_extra=words("Địa chỉ nhận (WHEP)", "Receive address (WHEP)"))
+    token: SecretStr | None = Field(None, json_schema_extra=words("Mã truy cập", "Bearer token"))
+    ca_file: str | None = Field(
+        None, max_length=4096, json_schema_extra=words("Tệp chứng thư CA", "CA certificate file")
+    )
+    allow_http: bool = Field(
+        False, json_schema_extra=words("Cho phép HTTP (phòng thử)", "Allow plain HTTP (laboratory)")
+    )
+    token_hosts: tuple[str, ...] = Field(
+        (),
+        max_length=8,
+        json_schema_extra=words("Máy chủ khác được nhận mã truy cập", "Other hosts that may be given the token"),
+    )
+
+    @model_validator(mode="after")
+    def _https_or_lab(self) -> "Meeting":
+        for url in (self.send_url, self.receive_url):
+            if url.startswith("http:") and not self.allow_http:
+                raise ValueError("plain http needs allow_http = true (laboratory only)")
+        return self
+
+
+class Board(_Section):
+    """Buttons and lights: BCM pin numbers."""
+
+    enabled: bool = Field(True, json_schema_extra=words("Dùng nút và đèn", "Use buttons and lights"))
+    start_button: Pin = Field(17, json_schema_extra=words("Chân nút START/STOP", "START/STOP button pin"))
+    mute_button: Pin = Field(27, json_schema_extra=words("Chân nút MUTE", "MUTE button pin"))
+    status_light: Pin = Field(22, json_schema_extra=words("Chân đèn trạng thái", "Status light pin"))
+    on_air_light: Pin = Field(23, json_schema_extra=words("Chân đèn đang phát", "On-air light pin"))
+    mute_light: Pin = Field(24, json_schema_extra=words("Chân đèn tắt micrô", "Mute light pin"))
+
+    @model_validator(mode="after")
+    def _pins_differ(self) -> "Board":
+        pins = [self.start_button, self.mute_button, self.status_light, self.on_air_light, self.mute_light]
+        if len(set(pins)) != len(pins):
+            raise ValueError("two parts are given the same pin")
+        return self
+
+
+class Panel(_Section):
+    """The web panel."""
+
+    enabled: bool = Field(True, json_schema_extra=words("Bật trang quản trị", "Run the web panel"))
+    listen: str = Field(
+        "127.0.0.1:8088",
+        pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$",
+        json_schema_extra=words("Địa chỉ trang quản trị", "Panel address"),
+    )
+
+
+class Settings(_Section):
+    """Every setting of a unit."""
+
+    unit: Unit = Unit()
+    video: Video = Video()
+    audio: Audio = Audio()
+    screen: Screen = Screen()
+    network: Network = Network()
+    meetings: tuple[Meeting, ...] = Field((), max_length=32)
+    board: Board = Board()
+    panel: Panel = Panel()
+
+    @model_validator(mode="after")
+    def _meeting_ids_differ(self) -> "Settings":
+        ids = [meeting.id for meeting in self.meetings]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two meetings have the same id")
+        return self

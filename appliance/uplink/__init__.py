@@ -1,0 +1,1 @@
+"""Connections to the central MCU: the Session contract and its drivers."""

@@ -1,0 +1,50 @@
+"""The Session contract: one connection to an MCU, whatever protocol its driver speaks."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from appliance.media.values import AudioBlock, EncodedFrame
+
+
+class SessionEvents(Protocol):
+    """What a session tells the engine. All calls are made in the loop and must not block."""
+
+    def connected(self) -> None:
+        """Media flows: our sound and picture are accepted, and the far end's have begun to arrive."""
+
+    def far_video(self, frame: EncodedFrame) -> None:
+        """A complete picture from the MCU, in decoding order."""
+
+    def keyframe_wanted(self) -> None:
+        """The MCU asks for a keyframe (PLI or FIR); already rate-limited to one per 0.5 s."""
+
+    def bandwidth(self, bps: int) -> None:
+        """The MCU's estimate of what the line carries (REMB), for all we send."""
+
+
+class Session(Protocol):
+    """One connection to an MCU. A new object for each try."""
+
+    async def run(self) -> None:
+        """Connect, stay, and raise an UplinkError when it ends badly.
+
+        Cancelling it is leaving: it says goodbye to the MCU (DELETE, BYE) in bounded time before it returns.
+        """
+
+    def send_video(self, frame: EncodedFrame) -> None:
+        """Send one access unit; dropped and counted while not connected."""
+
+    def send_audio(self, block: AudioBlock) -> None:
+        """Send one block of sound; dropped and counted while not connected."""
+
+    def pull_audio(self, heard_at_ns: int) -> AudioBlock | None:
+        """The next 20 ms of the far end's sound, which will be heard at `heard_at_ns` (MediaClock).
+
+        Called at the pace of the speaker's own clock; hides loss and drift. None before the first sound.
+        """
+
+    def request_far_keyframe(self) -> None:
+        """Our decoder needs a keyframe (its start, a decode error): ask the MCU, rate-limited."""
+
+    def numbers(self) -> Mapping[str, Any]:
+        """Counters since the start: packets, losses, jitter, round trip, bit rates; flat, JSON-able."""

@@ -1,0 +1,1 @@
+"""Composition roots of the three worker processes: camera, sound and screen."""
