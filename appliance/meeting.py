@@ -1,0 +1,174 @@
+"""The meeting as a person sees it: standby, joining, live, rejoining, fault."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from . import settings as settings_module
+from .errors import ControlError, CredentialsRejected, NegotiationFailed, UplinkError
+from .state import MeetingState, MeetingStatus, StateStore
+from .supervisor import Backoff, Supervisor
+from .uplink.session import Session
+
+log = logging.getLogger(__name__)
+
+SESSION_PROBLEMS = ("mcu-unreachable", "mcu-credentials", "mcu-answer", "mcu-busy", "connection-lost")
+
+
+class Meeting:
+    """Follows the intent: opens sessions, tells the room how it stands, and never gives up by itself."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        supervisor: Supervisor,
+        meetings: Mapping[str, settings_module.Meeting],
+        open_session: Callable[[settings_module.Meeting], Session],
+        *,
+        backoff: Backoff | None = None,
+        steady_s: float = 10.0,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._meetings = meetings
+        self._open_session = open_session
+        self._backoff = backoff or Backoff()
+        self._steady_s = steady_s
+        self._now = now
+        self._sleep = sleep
+        self._rng = rng or random.Random()  # noqa: S311  jitter, not a secret
+        self._wanted: str | None = None
+        self._changed = asyncio.Event()
+        self._live_since: float | None = None
+        self.session: Session | None = None
+
+    @property
+    def status(self) -> MeetingStatus:
+        return self._store.state.meeting
+
+    # commands; both may be repeated without harm
+
+    def join(self, meeting_id: str | None = None) -> str:
+        """Want to be in this meeting (the first of the list when None). Returns its id."""
+        if meeting_id is None:
+            meeting_id = self._wanted or next(iter(self._meetings), None)
+        if meeting_id is None:
+            self._store.raise_problem("no-meeting")
+            raise ControlError(
+                "no meeting is configured; add one under [[meetings]] in the settings", code="no-meeting"
+            )
+        if meeting_id not in self._meetings:
+            known = ", ".join(self._meetings) or "none"
+            raise ControlError(f"no meeting {meeting_id!r} is configured (known: {known})", code="unknown-meeting")
+        if meeting_id != self._wanted:
+            self._wanted = meeting_id
+            self._changed.set()
+        return meeting_id
+
+    def leave(self) -> None:
+        """Want to be in no meeting."""
+        if self._wanted is not None:
+            self._wanted = None
+            # From here nothing of the room leaves any more; the goodbye to the MCU may take its time.
+            self.session = None
+            self._become(MeetingState.STANDBY, meeting_id=None, meeting_name=None, next_try_unix_s=None)
+            self._changed.set()
+
+    def connected(self) -> None:
+        """The session's word that media flows."""
+        if self.session is not None and self.status.state is not MeetingState.LIVE:
+            self._live_since = time.monotonic()
+            self._become(MeetingState.LIVE, next_try_unix_s=None)
+            self._store.clear_problem(*SESSION_PROBLEMS)
+
+    # the job
+
+    async def run(self) -> None:
+        """Follow the intent until cancelled; cancelled in a meeting, it says goodbye to the MCU."""
+        while True:
+            self._changed.clear()
+            wanted = self._wanted
+            if wanted is None:
+                self._become(MeetingState.STANDBY, meeting_id=None, meeting_name=None, attempts=0, reconnects=0)
+                await self._changed.wait()
+                continue
+            meeting = self._meetings[wanted]
+            self._become(
+                MeetingState.JOINING, meeting_id=meeting.id, meeting_name=meeting.name, attempts=0, reconnects=0
+            )
+            await self._until_changed(self._stay_in(meeting))
+            self._store.clear_problem(*SESSION_PROBLEMS, "no-meeting")
+
+    async def _until_changed(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        changed = asyncio.ensure_future(self._changed.wait())
+        try:
+            await asyncio.wait((task, changed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if task.done() and not task.cancelled():
+            task.result()
+
+    async def _stay_in(self, meeting: settings_module.Meeting) -> None:
+        attempt = 0
+        while True:
+            self._live_since = None
+            self.session = self._open_session(meeting)
+            error: UplinkError
+            try:
+                await self.session.run()
+                error = UplinkError("the session ended without a reason", problem="connection-lost")
+            except UplinkError as failure:
+                error = failure
+            except Exception as bug:
+                log.exception("session to %s failed unexpectedly", meeting.id)
+                self._supervisor.count_bug()
+                error = UplinkError(f"internal error: {bug}", problem="connection-lost")
+            finally:
+                self.session = None
+            live_s = self._live_s()
+            if live_s >= self._steady_s:
+                attempt = 0
+            delay = self._backoff.delay_s(attempt, self._rng, error.retry_after_s)
+            attempt += 1
+            self._report(error, attempt, delay, was_live=live_s > 0)
+            await self._sleep(delay)
+
+    def _live_s(self) -> float:
+        """Seconds that the session of now has been live; 0 when it never was."""
+        return 0.0 if self._live_since is None else max(1e-9, time.monotonic() - self._live_since)
+
+    def _report(self, error: UplinkError, attempt: int, delay: float, *, was_live: bool) -> None:
+        status = self.status
+        log.warning("meeting: %s; next try in %.1f s", error, delay)
+        if isinstance(error, CredentialsRejected | NegotiationFailed):
+            state = MeetingState.FAULT
+        elif was_live or status.state is MeetingState.REJOINING:
+            state = MeetingState.REJOINING
+        else:
+            state = MeetingState.JOINING
+        self._store.clear_problem(*(code for code in SESSION_PROBLEMS if code != error.problem))
+        self._store.raise_problem(error.problem, str(error))
+        self._become(
+            state,
+            attempts=attempt,
+            reconnects=status.reconnects + was_live,
+            next_try_unix_s=self._now() + delay,
+        )
+
+    def _become(self, state: MeetingState, **changes: object) -> None:
+        """The one place where the state changes."""
+        old = self.status
+        new = replace(old, state=state, **changes)  # type: ignore[arg-type]
+        if state is not old.state:
+            new = replace(new, since_unix_s=self._now())
+            log.info("meeting: %s -> %s", old.state, state)
+        self._store.update(meeting=new)

@@ -1,0 +1,187 @@
+"""The meeting's life, with sessions that the test ends as it likes."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.errors import ControlError, CredentialsRejected, MediaLost, UplinkError
+from appliance.intent import Intent, IntentFile
+from appliance.meeting import Meeting
+from appliance.media.values import AudioBlock, EncodedFrame
+from appliance.settings import Meeting as MeetingSettings
+from appliance.state import ApplianceState, MeetingState, StateStore
+from appliance.supervisor import Supervisor, TooManyBugsError
+
+
+def meeting_settings(meeting_id: str) -> MeetingSettings:
+    return MeetingSettings(
+        id=meeting_id, name=meeting_id.upper(), send_url="https://mcu.test/w", receive_url="https://mcu.test/r"
+    )
+
+
+class ScriptedSession:
+    """A session whose end the test decides."""
+
+    def __init__(self) -> None:
+        self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.said_goodbye = False
+
+    async def run(self) -> None:
+        try:
+            await self.outcome
+        except asyncio.CancelledError:
+            self.said_goodbye = True
+            raise
+
+    def send_video(self, frame: EncodedFrame) -> None: ...
+    def send_audio(self, block: AudioBlock) -> None: ...
+    def pull_audio(self, heard_at_ns: int) -> AudioBlock | None: ...
+    def request_far_keyframe(self) -> None: ...
+    def numbers(self) -> Mapping[str, Any]:
+        return {}
+
+
+class Room:
+    """A meeting under test, its sessions, and the waits it asked for."""
+
+    def __init__(self) -> None:
+        self.store = StateStore(ApplianceState())
+        self.sessions: list[ScriptedSession] = []
+        self.opened = asyncio.Event()
+        self.waits: list[float] = []
+        self.meeting = Meeting(
+            self.store,
+            Supervisor(),
+            {"a": meeting_settings("a"), "b": meeting_settings("b")},
+            self._open,
+            sleep=self._sleep,
+            rng=random.Random(1),
+        )
+
+    def _open(self, _: MeetingSettings) -> ScriptedSession:
+        self.sessions.append(ScriptedSession())
+        self.opened.set()
+        return self.sessions[-1]
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    async def session(self, number: int) -> ScriptedSession:
+        while len(self.sessions) < number:
+            self.opened.clear()
+            await asyncio.wait_for(self.opened.wait(), 2)
+        return self.sessions[number - 1]
+
+    async def until(self, state: MeetingState) -> None:
+        async def wait() -> None:
+            async for snapshot in self.store.changes():
+                if snapshot.meeting.state is state:
+                    return
+
+        await asyncio.wait_for(wait(), 2)
+
+
+@asynccontextmanager
+async def a_room() -> AsyncIterator[Room]:
+    room = Room()
+    task = asyncio.ensure_future(room.meeting.run())
+    try:
+        yield room
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_joining_twice_opens_one_session() -> None:
+    async with a_room() as room:
+        assert room.meeting.join("a") == "a"
+        assert room.meeting.join() == "a"
+        await room.session(1)
+        room.meeting.connected()
+        assert room.meeting.status.state is MeetingState.LIVE
+        assert len(room.sessions) == 1
+
+
+async def test_leaving_says_goodbye_and_is_standby_at_once() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        session = await room.session(1)
+        room.meeting.leave()
+        room.meeting.leave()
+        assert room.meeting.status.state is MeetingState.STANDBY
+        await asyncio.sleep(0)
+        await asyncio.gather(session.outcome, return_exceptions=True)
+        assert session.said_goodbye
+
+
+async def test_joining_another_meeting_leaves_the_first() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        first = await room.session(1)
+        room.meeting.join("b")
+        await room.session(2)
+        assert first.said_goodbye
+        assert room.meeting.status.meeting_id == "b"
+
+
+async def test_a_lost_session_is_joined_again_with_growing_jittered_waits() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        session = await room.session(1)
+        room.meeting.connected()
+        session.outcome.set_exception(MediaLost("nothing arrived for 2.5 s"))
+        for number in range(2, 12):
+            session = await room.session(number)
+            assert room.meeting.status.state is MeetingState.REJOINING
+            session.outcome.set_exception(UplinkError("no route"))
+        await room.session(12)
+        assert room.meeting.status.reconnects == 1
+        assert [problem.code for problem in room.store.state.problems] == ["mcu-unreachable"]
+        assert all(wait <= min(15, 0.5 * 2**n) for n, wait in enumerate(room.waits))
+        assert max(room.waits) > 3
+        room.meeting.connected()
+        assert room.store.state.problems == ()
+
+
+async def test_rejected_credentials_are_a_fault_with_slow_tries() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        (await room.session(1)).outcome.set_exception(CredentialsRejected("token refused"))
+        await room.session(2)
+        assert room.meeting.status.state is MeetingState.FAULT
+        assert room.waits[0] >= 30
+
+
+async def test_an_unknown_meeting_is_refused_and_changes_nothing() -> None:
+    async with a_room() as room:
+        with pytest.raises(ControlError, match="known: a, b"):
+            room.meeting.join("c")
+        assert room.meeting.status.state is MeetingState.STANDBY
+
+
+async def test_five_bugs_in_a_minute_end_the_job() -> None:
+    room = Room()
+    room.meeting.join("a")
+    task = asyncio.ensure_future(room.meeting.run())
+    for number in range(1, 6):
+        (await room.session(number)).outcome.set_exception(ZeroDivisionError())
+    with pytest.raises(TooManyBugsError):
+        await asyncio.wait_for(task, 2)
+
+
+async def test_the_intent_survives_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "intent.json"
+    await IntentFile(path).save(Intent("a", muted=False, camera_on=False))
+    assert IntentFile(path).load() == Intent("a", muted=False, camera_on=False)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"meeting_id": 3, "muted": true, "camera_on": true}', b"\xff"])
+def test_a_spoiled_intent_is_standby_and_muted(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "intent.json"
+    path.write_bytes(content)
+    assert IntentFile(path).load() == Intent(None, muted=True, camera_on=True)
