@@ -133,6 +133,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The settings file was spoiled; the unit uses its second copy.",
         "Check the settings on the panel.",
     ),
+    "storage-failing": ProblemText(
+        "fault",
+        "Không ghi được vào thẻ nhớ.",
+        "Báo cán bộ kỹ thuật; cần thay thẻ nhớ.",
+        "The memory card cannot be written.",
+        "Tell the technician; the card needs replacing.",
+    ),
     "board-missing": ProblemText(
         "warning",
         "Không dùng được nút bấm và đèn.",

@@ -1,0 +1,29 @@
+# make demo   a meeting on this machine: lab MCU, two bridge points, no hardware needed
+# make test   every test; peers that this distribution lacks are skipped and counted
+.PHONY: demo test lint bench setup fix
+PYTHON := .venv/bin/python
+
+setup:
+	@tools/setup demo
+
+demo: setup
+	@.venv/bin/bridgepoint demo $(ARGS)
+
+test:
+	@tools/setup test
+	$(PYTHON) -m pytest $(ARGS)
+
+lint:
+	@tools/setup test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+fix:
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench:
+	@tools/setup test
+	$(PYTHON) -m bench.call $(ARGS)
