@@ -1,9 +1,10 @@
 """The one declaration of every setting: kind, limits, default, and its words in Vietnamese and English. No I/O."""
 
+import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 Language = Literal["vi", "en"]
 Tier = Literal["tinh", "huyen", "xa", "phuong", "dac-khu"]
@@ -17,27 +18,66 @@ def words(vi: str, en: str, unit: str | None = None) -> dict[str, Any]:
     return extra
 
 
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an address like https://mcu.example.vn/whip/room")
-    if parts.username or parts.password:
-        raise ValueError("must not carry a user name or password; put the token in 'token'")
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must not contain control characters")
     return value
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+def _none_when_empty(value: object) -> object:
+    """TOML has no null: an empty text takes back what the image defaults set."""
+    return None if value == "" else value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not value.isprintable() or " " in value:
+        raise ValueError("must be an address like https://mcu.example.vn/whip/room")
+    if parts.username or parts.password:
+        raise ValueError("must not carry a user name or password; put the token in 'token'")
+    _ = parts.port  # raises ValueError beyond 65535
+    return value
+
+
+def _listen(value: str) -> str:
+    if int(value.rpartition(":")[2]) > 65535:
+        raise ValueError("the port must be 0 … 65535")
+    return value
+
+
+def _bearer(value: SecretStr | None) -> SecretStr | None:
+    """RFC 6750 section 2.1; anything else would break the HTTP header it travels in."""
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{1,4096}", value.get_secret_value()):
+        raise ValueError("must be 1 … 4096 letters, digits or -._~+/= (without the word 'Bearer')")
+    return value
+
+
+def _credential(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not (len(value.get_secret_value()) <= 512 and value.get_secret_value().isprintable()):
+        raise ValueError("must be at most 512 printable characters")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_printable)]
+OptionalText = Annotated[Text | None, BeforeValidator(_none_when_empty)]
+HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(_http_url)]
+BearerToken = Annotated[SecretStr | None, BeforeValidator(_none_when_empty), AfterValidator(_bearer)]
+Credential = Annotated[SecretStr | None, BeforeValidator(_none_when_empty), AfterValidator(_credential)]
 Pin = Annotated[int, Field(ge=0, le=27)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    # strict: TOML tells a number from a text, and `fps = "30"` or `volume_percent = true` is a slip to be told of.
+    # hide_input_in_errors: a message of pydantic must not carry a secret into a log.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, str_strip_whitespace=True, hide_input_in_errors=True
+    )
 
 
 class Unit(_Section):
     """Who this bridge point is."""
 
-    name: str = Field(
+    name: Text = Field(
         "Điểm cầu", min_length=1, max_length=64, json_schema_extra=words("Tên điểm cầu", "Bridge point name")
     )
     tier: Tier = Field("xa", json_schema_extra=words("Cấp", "Tier"))
@@ -48,8 +88,8 @@ class Video(_Section):
     """Camera and encoder."""
 
     source: Literal["testcard", "file", "v4l2"] = Field("v4l2", json_schema_extra=words("Nguồn hình", "Picture source"))
-    device: str = Field("/dev/video0", max_length=255, json_schema_extra=words("Thiết bị camera", "Camera device"))
-    file: str | None = Field(None, max_length=4096, json_schema_extra=words("Tệp video", "Video file"))
+    device: Text = Field("/dev/video0", max_length=255, json_schema_extra=words("Thiết bị camera", "Camera device"))
+    file: OptionalText = Field(None, max_length=4096, json_schema_extra=words("Tệp video", "Video file"))
     width: int = Field(1280, ge=160, le=1920, multiple_of=2, json_schema_extra=words("Chiều rộng", "Width", "px"))
     height: int = Field(720, ge=90, le=1080, multiple_of=2, json_schema_extra=words("Chiều cao", "Height", "px"))
     fps: int = Field(30, ge=5, le=60, json_schema_extra=words("Số hình mỗi giây", "Frame rate", "fps"))
@@ -70,11 +110,13 @@ class Audio(_Section):
     """Microphone and speaker."""
 
     source: Literal["tone", "file", "alsa"] = Field("alsa", json_schema_extra=words("Nguồn tiếng", "Sound source"))
-    input_device: str = Field("default", max_length=255, json_schema_extra=words("Micrô", "Microphone"))
-    input_file: str | None = Field(None, max_length=4096, json_schema_extra=words("Tệp tiếng", "Sound file"))
+    input_device: Text = Field("default", max_length=255, json_schema_extra=words("Micrô", "Microphone"))
+    input_file: OptionalText = Field(None, max_length=4096, json_schema_extra=words("Tệp tiếng", "Sound file"))
     sink: Literal["alsa", "null", "file"] = Field("alsa", json_schema_extra=words("Đầu ra tiếng", "Sound output"))
-    output_device: str = Field("default", max_length=255, json_schema_extra=words("Loa", "Speaker"))
-    output_file: str | None = Field(None, max_length=4096, json_schema_extra=words("Tệp ghi tiếng", "WAV file written"))
+    output_device: Text = Field("default", max_length=255, json_schema_extra=words("Loa", "Speaker"))
+    output_file: OptionalText = Field(
+        None, max_length=4096, json_schema_extra=words("Tệp ghi tiếng", "WAV file written")
+    )
     volume_percent: int = Field(80, ge=0, le=100, json_schema_extra=words("Âm lượng", "Volume", "%"))
     join_muted: bool = Field(True, json_schema_extra=words("Tắt micrô khi vào họp", "Join with the microphone muted"))
 
@@ -98,38 +140,47 @@ class IceServer(_Section):
     """One STUN or TURN server (RFC 7064, RFC 7065)."""
 
     url: str = Field(
-        pattern=r"^(stun|stuns|turn|turns):[^\s]+$", max_length=255, json_schema_extra=words("Địa chỉ", "Address")
+        pattern=r"^(stun|stuns|turn|turns):(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(\?transport=(udp|tcp))?$",
+        max_length=255,
+        json_schema_extra=words("Địa chỉ", "Address"),
     )
-    username: str | None = Field(None, max_length=255, json_schema_extra=words("Tên đăng nhập", "User name"))
-    credential: SecretStr | None = Field(None, json_schema_extra=words("Mật khẩu", "Credential"))
+    username: OptionalText = Field(None, max_length=255, json_schema_extra=words("Tên đăng nhập", "User name"))
+    credential: Credential = Field(None, json_schema_extra=words("Mật khẩu", "Credential"))
 
 
 class Network(_Section):
     """How media finds its way through firewalls."""
 
     ice_servers: tuple[IceServer, ...] = Field(
-        (), max_length=4, json_schema_extra=words("Máy chủ STUN/TURN", "STUN/TURN servers")
+        (), strict=False, max_length=4, json_schema_extra=words("Máy chủ STUN/TURN", "STUN/TURN servers")
     )
     relay_only: bool = Field(False, json_schema_extra=words("Chỉ đi qua TURN", "Relay (TURN) only"))
+
+    @model_validator(mode="after")
+    def _relay_exists(self) -> "Network":
+        if self.relay_only and not any(server.url.startswith("turn") for server in self.ice_servers):
+            raise ValueError("relay_only needs a TURN server under [[network.ice_servers]]")
+        return self
 
 
 class Meeting(_Section):
     """One meeting this unit may join. `whip`: send over WHIP (RFC 9725), receive over WHEP."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", json_schema_extra=words("Mã cuộc họp", "Meeting id"))
-    name: str = Field(min_length=1, max_length=64, json_schema_extra=words("Tên cuộc họp", "Meeting name"))
+    name: Text = Field(min_length=1, max_length=64, json_schema_extra=words("Tên cuộc họp", "Meeting name"))
     kind: Literal["whip"] = Field("whip", json_schema_extra=words("Giao thức", "Protocol"))
     send_url: HttpUrl = Field(json_schema_extra=words("Địa chỉ gửi (WHIP)", "Send address (WHIP)"))
     receive_url: HttpUrl = Field(json_schema_extra=words("Địa chỉ nhận (WHEP)", "Receive address (WHEP)"))
-    token: SecretStr | None = Field(None, json_schema_extra=words("Mã truy cập", "Bearer token"))
-    ca_file: str | None = Field(
+    token: BearerToken = Field(None, json_schema_extra=words("Mã truy cập", "Bearer token"))
+    ca_file: OptionalText = Field(
         None, max_length=4096, json_schema_extra=words("Tệp chứng thư CA", "CA certificate file")
     )
     allow_http: bool = Field(
         False, json_schema_extra=words("Cho phép HTTP (phòng thử)", "Allow plain HTTP (laboratory)")
     )
-    token_hosts: tuple[str, ...] = Field(
+    token_hosts: tuple[Annotated[Text, Field(min_length=1, max_length=255)], ...] = Field(
         (),
+        strict=False,
         max_length=8,
         json_schema_extra=words("Máy chủ khác được nhận mã truy cập", "Other hosts that may be given the token"),
     )
@@ -164,7 +215,7 @@ class Panel(_Section):
     """The web panel."""
 
     enabled: bool = Field(True, json_schema_extra=words("Bật trang quản trị", "Run the web panel"))
-    listen: str = Field(
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
         "127.0.0.1:8088",
         pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$",
         json_schema_extra=words("Địa chỉ trang quản trị", "Panel address"),
@@ -179,7 +230,7 @@ class Settings(_Section):
     audio: Audio = Audio()
     screen: Screen = Screen()
     network: Network = Network()
-    meetings: tuple[Meeting, ...] = Field((), max_length=32)
+    meetings: tuple[Meeting, ...] = Field((), strict=False, max_length=32)
     board: Board = Board()
     panel: Panel = Panel()
 
