@@ -63,6 +63,15 @@ class SignallingClient:
         self._http: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
         limits = self._limits
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=await self._tls()),
@@ -74,14 +83,11 @@ class SignallingClient:
             auto_decompress=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "bridgepoint"},
         )
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
         if self._http is not None:
-            await self._http.close()
-            self._http = None
+            http, self._http = self._http, None
+            await http.close()
 
     async def _tls(self) -> ssl.SSLContext | bool:
         urls = (self._meeting.send_url, self._meeting.receive_url)
@@ -211,7 +217,8 @@ def _plain(error: aiohttp.ClientError, host: str) -> UplinkError:
         case aiohttp.ClientSSLError():
             return unusable(f"no secure connection to {host} ({error.strerror or error}); it needs TLS 1.2 or newer")
         case aiohttp.ClientConnectorError():
-            return UplinkError(f"{host} cannot be connected to ({error.strerror or error.os_error})")
+            reason = error.strerror or str(error.os_error) or type(error.os_error).__name__
+            return UplinkError(f"{host} cannot be connected to ({reason})")
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
             return UplinkError(f"{host} closed the connection in the middle of a request")
         case aiohttp.ClientPayloadError():
