@@ -3,38 +3,24 @@
 import asyncio
 import gc
 import logging
-import random
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import CredentialsRejected, NegotiationFailed, UplinkError
-from appliance.settings import Meeting
-from appliance.uplink.http import HttpLimits, SignallingClient
-from appliance.uplink.whip import WhipResource
 
-from .whip_endpoint import ANSWER, OFFER, SDP_TYPE, Reply, ScriptedEndpoint, created, make_certificates, meeting
-
-LIMITS = HttpLimits(connect_s=0.5, total_s=0.5)
-
-
-async def post(settings: Meeting, *, close: bool = True, limits: HttpLimits = LIMITS) -> WhipResource:
-    """POST an offer, then DELETE the session, as a driver would."""
-    async with SignallingClient(settings, limits) as client:
-        resource = WhipResource(client, settings.send_url, rng=random.Random(1))
-        try:
-            assert await resource.offer(OFFER) == ANSWER
-        finally:
-            if close:
-                await resource.close()
-    return resource
-
-
-async def failure(settings: Meeting, *, limits: HttpLimits = LIMITS) -> UplinkError:
-    with pytest.raises(UplinkError) as caught:
-        await post(settings, limits=limits)
-    assert str(caught.value)
-    return caught.value
+from .whip_endpoint import (
+    ANSWER,
+    OFFER,
+    SDP_TYPE,
+    Reply,
+    ScriptedEndpoint,
+    created,
+    failure,
+    make_certificates,
+    meeting,
+    post,
+)
 
 
 async def test_the_offer_is_posted_as_sdp_with_the_token_and_the_session_deleted_with_it() -> None:

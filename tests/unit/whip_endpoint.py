@@ -2,12 +2,14 @@
 
 import asyncio
 import datetime as dt
+import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,7 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from appliance.errors import UplinkError
 from appliance.settings import Meeting
+from appliance.uplink.http import HttpLimits, SignallingClient
+from appliance.uplink.whip import WhipResource
 
 SDP_TYPE = {"Content-Type": "application/sdp"}
 OFFER = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
@@ -177,3 +182,28 @@ def make_certificates(folder: Path) -> Certificates:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
     return Certificates(str(ca_file), context)
+
+
+LIMITS = HttpLimits(connect_s=0.3, total_s=0.4)
+
+
+async def post(config: Meeting, limits: HttpLimits = LIMITS) -> WhipResource:
+    """POST an offer, then end the session, as a driver would."""
+    async with SignallingClient(config, limits) as client:
+        resource = WhipResource(client, config.send_url, rng=random.Random(1))
+        try:
+            assert await resource.offer(OFFER) == ANSWER
+        finally:
+            await resource.close()
+    return resource
+
+
+async def failure(config: Meeting, limits: HttpLimits = LIMITS) -> UplinkError:
+    """The one error of such a try: a sentence on one line, without the token."""
+    with pytest.raises(UplinkError) as caught:
+        await post(config, limits)
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    assert "secret" not in message
+    return caught.value
