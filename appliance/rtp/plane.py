@@ -10,6 +10,10 @@ from typing import Any, Protocol
 class RtpTransport(Protocol):
     """Protects and sends. False (counted by the transport): not connected, or the packet cannot be sent."""
 
+    @property
+    def congested(self) -> bool:
+        """The operating system takes no more for now (a TURN connection over TCP on a slow line): start no picture."""
+
     def send_rtp(self, packet: bytes) -> bool: ...
 
     def send_rtcp(self, packet: bytes) -> bool: ...
@@ -27,7 +31,7 @@ class StreamParameters:
     mid: str
     payload_type: int
     clock_rate: int
-    ssrc: int
+    ssrc: int = 0
     rtx_payload_type: int | None = None
     rtx_ssrc: int = 0
     local_ssrc: int = 0  # a receiver signs its reports and requests with this one

@@ -1,0 +1,284 @@
+"""Decide what a session carries: write our offers and answers, choose codecs, check the far end's answer.
+
+We are strict where half a session would result (a refused stream, another codec, a second transport) and lenient where
+servers in the wild are sloppy without harm.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from appliance.errors import NegotiationFailed
+
+from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, Candidate, Codec, Description, Section
+
+VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
+H264_RATE = 90_000
+OPUS_RATE = 48_000
+_OPUS, _H264, _RTX = 111, 102, 103  # payload types, as browsers number them
+# Constrained baseline: what every camera's encoder makes and every MCU takes.
+_PROFILE = "42e01f"  # level 3.1: 720p30
+_PROFILE_TEXT = re.compile(r"[0-9a-fA-F]{6}")
+EXTENSIONS = {
+    "audio": {MID_URI: 1, AUDIO_LEVEL_URI: 2, ABS_SEND_TIME_URI: 3},
+    "video": {MID_URI: 1, ABS_SEND_TIME_URI: 3},
+}
+OPPOSITE = {"sendonly": "recvonly", "recvonly": "sendonly"}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTransport:
+    """What we say of our ICE agent and our certificate."""
+
+    ufrag: str
+    password: str
+    candidates: tuple[Candidate, ...]
+    fingerprints: tuple[tuple[str, str], ...]
+    setup: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSection:
+    """One m= section as we write it. `codecs` empty: refused (port 0)."""
+
+    kind: str
+    mid: str
+    direction: str
+    codecs: tuple[Codec, ...]
+    extensions: dict[str, int] = field(default_factory=dict)
+    ssrc: int = 0
+    rtx_ssrc: int = 0
+    track: str = ""
+    profile: str = "UDP/TLS/RTP/SAVPF"
+    formats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """The one codec of a stream that both ends said."""
+
+    section: Section
+    codec: Codec
+    rtx: int | None
+
+
+def offered_section(kind: str, mid: str, direction: str, ssrc: int, rtx_ssrc: int) -> LocalSection:
+    extensions = EXTENSIONS[kind]
+    if kind == "audio":
+        opus = Codec(_OPUS, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"})
+        return LocalSection(kind, mid, direction, (opus,), extensions, ssrc, 0, f"{mid}-audio")
+    fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": _PROFILE}
+    h264 = Codec(_H264, "H264", H264_RATE, 1, fmtp, frozenset(VIDEO_FEEDBACK))
+    rtx = Codec(_RTX, "rtx", H264_RATE, 1, {"apt": str(_H264)})
+    return LocalSection(kind, mid, direction, (h264, rtx), extensions, ssrc, rtx_ssrc, f"{mid}-video")
+
+
+def write(
+    transport: LocalTransport,
+    sections: Iterable[LocalSection],
+    *,
+    session_id: int,
+    stream: str,
+    bundle: bool,
+    offer: bool,
+) -> str:
+    """The text of our description: one transport for all sections (max-bundle), RTP and RTCP on one port."""
+    sections = tuple(sections)
+    accepted = " ".join(section.mid for section in sections if section.codecs)
+    lines = [
+        "v=0",
+        f"o=- {session_id} 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        *((f"a=group:BUNDLE {accepted}",) if bundle else ()),
+        f"a=msid-semantic: WMS {stream}",
+    ]
+    for section in sections:
+        lines += _lines(section, transport, stream, offer=offer)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _lines(section: LocalSection, transport: LocalTransport, stream: str, *, offer: bool) -> list[str]:
+    if not section.codecs:
+        mid = [f"a=mid:{section.mid}"] if section.mid else []
+        head = f"m={section.kind} 0 {section.profile} {' '.join(section.formats)}"
+        return [head, "c=IN IP4 0.0.0.0", "a=inactive", *mid]
+    numbers = " ".join(str(codec.payload_type) for codec in section.codecs)
+    lines = [
+        f"m={section.kind} 9 {section.profile} {numbers}",
+        "c=IN IP4 0.0.0.0",
+        f"a=mid:{section.mid}",
+        f"a={section.direction}",
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        "a=rtcp-mux",
+    ]
+    if offer:
+        lines.append("a=rtcp-mux-only")
+    lines += [f"a=extmap:{number} {uri}" for uri, number in section.extensions.items()]
+    if section.direction == "sendonly":
+        lines.append(f"a=msid:{stream} {section.track}")
+    for codec in section.codecs:
+        channels = f"/{codec.channels}" if codec.channels > 1 else ""
+        lines.append(f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_rate}{channels}")
+        lines += [f"a=rtcp-fb:{codec.payload_type} {what}" for what in sorted(codec.feedback)]
+        if codec.fmtp:
+            lines.append(f"a=fmtp:{codec.payload_type} " + ";".join(f"{k}={v}" for k, v in codec.fmtp.items()))
+    if section.direction == "sendonly":
+        rtx = any(codec.name == "rtx" for codec in section.codecs)
+        if rtx:
+            lines.append(f"a=ssrc-group:FID {section.ssrc} {section.rtx_ssrc}")
+        for ssrc in (section.ssrc, section.rtx_ssrc) if rtx else (section.ssrc,):
+            lines.append(f"a=ssrc:{ssrc} cname:{stream}")
+            lines.append(f"a=ssrc:{ssrc} msid:{stream} {section.track}")
+    lines += [f"a=ice-ufrag:{transport.ufrag}", f"a=ice-pwd:{transport.password}"]
+    lines += [
+        f"a=candidate:{c.foundation} 1 udp {c.priority} {c.host} {c.port} typ {c.kind}{_related(c)}"
+        for c in transport.candidates
+    ]
+    lines.append("a=end-of-candidates")
+    lines += [f"a=fingerprint:{method} {digest}" for method, digest in transport.fingerprints]
+    lines.append(f"a=setup:{transport.setup}")
+    return lines
+
+
+def _related(candidate: Candidate) -> str:
+    # RFC 8839 wants the related address; RFC 8828 lets us keep the room's own address to ourselves.
+    return "" if candidate.kind == "host" else " raddr 0.0.0.0 rport 9"
+
+
+def check_transport(description: Description) -> Section:
+    """The section that carries the transport, or the reason why no connection can come of it."""
+    if all(section.rejected for section in description.sections):
+        raise NegotiationFailed("the MCU refuses both sound and picture; check the meeting's address and rights")
+    tagged = description.transport_section()
+    if not tagged.ufrag or not tagged.password:
+        raise NegotiationFailed("the MCU's session description carries no ICE credentials")
+    if not tagged.fingerprints:
+        raise NegotiationFailed("the MCU's session description carries no certificate fingerprint (SHA-256 or longer)")
+    if not description.candidates():
+        raise NegotiationFailed(
+            "the MCU names no network address (ICE candidate) we can send to; check the MCU's address settings"
+        )
+    return tagged
+
+
+def check_answer(offered: tuple[LocalSection, ...], answer: Description) -> dict[str, Agreed]:
+    """What both ends agreed on, by media kind. Raises NegotiationFailed rather than holding half a session."""
+    if [section.kind for section in answer.sections] != [section.kind for section in offered]:
+        raise NegotiationFailed("the MCU's answer does not have the media sections of our offer")
+    agreed: dict[str, Agreed] = {}
+    for ours, theirs in zip(offered, answer.sections, strict=True):
+        name = {"audio": "sound", "video": "picture"}[ours.kind]
+        if theirs.rejected:
+            raise NegotiationFailed(f"the MCU refuses our {name}; check the meeting's settings on the MCU")
+        if theirs.mid != ours.mid:
+            raise NegotiationFailed(f"the MCU's answer names our {name} {theirs.mid[:32]!r} instead of {ours.mid!r}")
+        # sendrecv is more than was offered and harmless: some servers never write a direction.
+        if theirs.direction not in (OPPOSITE[ours.direction], "sendrecv"):
+            raise NegotiationFailed(
+                f"the MCU answers {theirs.direction} for our {name}, which we offered as {ours.direction}"
+            )
+        if theirs.mid not in answer.bundle:
+            raise NegotiationFailed("the MCU does not bundle sound and picture on one transport, which we need")
+        if not theirs.rtcp_mux:
+            raise NegotiationFailed("the MCU does not multiplex RTP and RTCP on one port, which we need")
+        agreed[ours.kind] = _agreed_codec(ours, theirs, name)
+    if answer.transport_section().setup not in ("active", "passive"):
+        raise NegotiationFailed("the MCU's answer does not say who starts DTLS (a=setup active or passive)")
+    return agreed
+
+
+def _agreed_codec(ours: LocalSection, theirs: Section, name: str) -> Agreed:
+    known = {codec.payload_type: codec for codec in ours.codecs}
+    first = next((codec for codec in theirs.offered_codecs() if codec.name != "rtx"), None)
+    if first is None:
+        raise NegotiationFailed(f"the MCU's answer names no codec for our {name}")
+    offer = known.get(first.payload_type)
+    if offer is None or offer.name.lower() != first.name or offer.clock_rate != first.clock_rate:
+        wanted = "H.264" if ours.kind == "video" else "Opus"
+        raise NegotiationFailed(f"the MCU chose the codec {first.name[:32]} for our {name}; it must take {wanted}")
+    if ours.kind == "video" and first.fmtp.get("packetization-mode", "1") != "1":
+        raise NegotiationFailed("the MCU wants H.264 in packetization mode 0, which we do not send")
+    rtx = theirs.rtx_for(first.payload_type)
+    return Agreed(theirs, first, rtx if rtx in known else None)
+
+
+def choose(section: Section) -> Agreed | None:
+    """As answerer: the codec of an offered section that we take. None: nothing we speak."""
+    name = {"audio": "opus", "video": "h264"}.get(section.kind)
+    found = [codec for codec in section.offered_codecs() if codec.name == name]
+    if section.kind == "video":
+        found = [c for c in found if c.fmtp.get("packetization-mode") == "1" and c.clock_rate == H264_RATE]
+        found.sort(key=_profile_rank)  # stable: among equals the offerer's order stands
+    else:
+        found = [codec for codec in found if codec.clock_rate == OPUS_RATE]
+    if not found:
+        return None
+    return Agreed(section, found[0], section.rtx_for(found[0].payload_type))
+
+
+def choose_sections(offer: Description, direction: str) -> dict[int, Agreed]:
+    """As answerer of `direction`: what we take of an offer, by index; the first sound and the first picture."""
+    taken: dict[int, Agreed] = {}
+    for index, section in enumerate(offer.sections):
+        if section.rejected and section.mid not in offer.bundle:
+            continue
+        if section.direction not in (OPPOSITE[direction], "sendrecv"):
+            continue
+        if any(agreed.section.kind == section.kind for agreed in taken.values()):
+            continue
+        agreed = choose(section)
+        if agreed is not None:
+            taken[index] = agreed
+    if not taken:
+        raise NegotiationFailed("the offer has neither H.264 (packetization mode 1) nor Opus in the wanted direction")
+    for agreed in taken.values():
+        section = agreed.section
+        if not section.mid or not section.rtcp_mux:
+            raise NegotiationFailed("the offer must name its sections (a=mid) and multiplex RTCP (a=rtcp-mux)")
+        if len(taken) > 1 and section.mid not in offer.bundle:
+            raise NegotiationFailed("the offer must bundle sound and picture on one transport (a=group:BUNDLE)")
+    return taken
+
+
+def _profile_rank(codec: Codec) -> int:
+    """0: constrained baseline, what we encode; 1: baseline; 2: others, which a decoder of ours reads all the same."""
+    profile = _profile(codec)
+    if profile.startswith("42"):
+        return 0 if int(profile[2:4], 16) & 0x40 else 1
+    return 2
+
+
+def _profile(codec: Codec) -> str:
+    profile = codec.fmtp.get("profile-level-id", _PROFILE)
+    return profile.lower() if _PROFILE_TEXT.fullmatch(profile) else _PROFILE
+
+
+def answered_section(agreed: Agreed, direction: str, ssrc: int, rtx_ssrc: int) -> LocalSection:
+    """Our m= section in answer to an offered one: their numbers, the one codec, the extensions both know."""
+    section, codec = agreed.section, agreed.codec
+    feedback = codec.feedback & frozenset(VIDEO_FEEDBACK) if section.kind == "video" else frozenset[str]()
+    if section.kind == "video":
+        fmtp = {"level-asymmetry-allowed": "1"} if codec.fmtp.get("level-asymmetry-allowed") == "1" else {}
+        fmtp |= {"packetization-mode": "1", "profile-level-id": _profile(codec)}
+        codecs = [Codec(codec.payload_type, "H264", H264_RATE, 1, fmtp, feedback)]
+        if agreed.rtx is not None:
+            codecs.append(Codec(agreed.rtx, "rtx", H264_RATE, 1, {"apt": str(codec.payload_type)}))
+    else:
+        codecs = [Codec(codec.payload_type, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"})]
+    common = {uri: number for uri, number in section.extensions.items() if uri in EXTENSIONS[section.kind]}
+    return LocalSection(
+        section.kind,
+        section.mid,
+        direction,
+        tuple(codecs),
+        common,
+        ssrc,
+        rtx_ssrc,
+        f"{section.mid}-{section.kind}",
+        section.profile,
+    )
+
+
+def refused_section(section: Section) -> LocalSection:
+    return LocalSection(section.kind, section.mid, "inactive", (), profile=section.profile, formats=section.formats)

@@ -1,0 +1,376 @@
+"""ICE, DTLS and SRTP of one connection, on aiortc's building blocks: the one module that touches their private names.
+
+aiortc moves each packet through a queue, a task and four coroutines. Here SRTP goes straight between socket and
+streams; only STUN and DTLS take aiortc's way. Each private name used is pinned by a test.
+"""
+# ruff: noqa: SLF001
+
+import asyncio
+import logging
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pylibsrtp
+from aiortc import (
+    RTCCertificate,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    RTCIceCandidate,
+    RTCIceGatherer,
+    RTCIceParameters,
+    RTCIceTransport,
+)
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
+from OpenSSL import SSL
+
+from appliance.errors import MediaLost, UplinkError
+
+from . import rtcp
+from .ice import IceConfig, chosen_servers
+from .negotiation import LocalTransport
+from .plane import RtcpHandler, RtpReceiver, StreamParameters
+from .sdp import Candidate
+from .sender import RtpSender
+
+log = logging.getLogger(__name__)
+
+# aiortc offers ECDSA only; GStreamer 1.22, hardware MCUs and old gateways have RSA certificates.
+CIPHERS = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
+    for key in ("ECDSA", "RSA")
+).encode()
+# A STUN or TURN server that does not answer costs this much of the time to connect.
+GATHER_LIMIT_S = 3
+CLOSE_LIMIT_S = 2.0
+MAX_DATAGRAM = 1500  # what libsrtp's buffer takes
+# Media may overtake the last message of the DTLS handshake: a keyframe's worth is kept.
+_MAX_EARLY = 256
+_MAX_HANDSHAKE_QUEUE = 64
+_MAX_UNSENT_BYTES = 256 * 1024
+
+
+class _Certificate(RTCCertificate):
+    """Our certificate (ECDSA); the far end's may be RSA as well."""
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS)
+        return context
+
+
+class SecureTransport:
+    """One bundled transport and the streams on it. An `RtpTransport` for its streams."""
+
+    def __init__(self, config: IceConfig, *, loopback: bool) -> None:
+        policy = RTCIceTransportPolicy.RELAY if config.relay_only else RTCIceTransportPolicy.ALL
+        self._relay_only = config.relay_only
+        self._gatherer = RTCIceGatherer(chosen_servers(config), policy)
+        self._ice = RTCIceTransport(self._gatherer)
+        self._dtls = RTCDtlsTransport(self._ice, [_Certificate.generateCertificate()])
+        self._connection = self._gatherer._connection
+        self._gather_component: Callable[..., Any] = self._connection.get_component_candidates
+        # An instance attribute hides the method: our time limit, and loopback addresses, which aioice leaves out.
+        self._connection.get_component_candidates = partial(self._gather, loopback)  # type: ignore[method-assign]
+        self._senders: list[tuple[RtpSender, StreamParameters]] = []
+        self._receivers: list[tuple[RtpReceiver, StreamParameters]] = []
+        self._by_payload_type: dict[int, RtpReceiver] = {}
+        self._rtcp_handlers: list[RtcpHandler] = []
+        self._early: deque[bytes] = deque(maxlen=_MAX_EARLY)
+        self._protect: Callable[[bytes], bytes] | None = None
+        self._protect_rtcp: Callable[[bytes], bytes] | None = None
+        self._unprotect: Callable[[bytes], bytes] | None = None
+        self._unprotect_rtcp: Callable[[bytes], bytes] | None = None
+        self._pair: Any = None
+        self._sendto: Callable[[bytes, Any], None] = lambda _data, _address: None
+        self._address: Any = None
+        self._unsent_bytes: Callable[[], int] = lambda: 0
+        self._gathering: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._counts = dict.fromkeys(
+            ("packets_received", "bytes_received", "not_authentic", "malformed", "unknown_stream", "unsent"), 0
+        )
+
+    # setting up
+
+    async def _gather(self, loopback: bool, component: int, addresses: list[str]) -> Any:
+        if loopback and addresses:
+            addresses = ["127.0.0.1"]
+        elif loopback and not self._relay_only:
+            addresses = ["127.0.0.1"]  # a machine without any network still has itself
+        return await self._gather_component(component=component, addresses=addresses, timeout=GATHER_LIMIT_S)
+
+    async def gather(self) -> None:
+        """Find our candidates. Raises UplinkError when there is none."""
+        # In a task of its own: aioice would leave sockets behind if it were cancelled in the middle.
+        self._gathering = asyncio.ensure_future(self._gatherer.gather())
+        try:
+            await asyncio.shield(self._gathering)
+        except OSError as error:
+            raise UplinkError(f"the network cannot be used: {error}; check the network cable") from error
+        if not self._connection.local_candidates:
+            if self._relay_only:
+                raise UplinkError("the TURN server gave no relay address; check its address, user name and credential")
+            raise UplinkError("this unit has no network address; check the network cable")
+        for protocol in self._connection._protocols:
+            original = protocol.datagram_received
+            protocol.datagram_received = partial(self._datagram, original)  # type: ignore[method-assign]
+
+    def describe(self, setup: str) -> LocalTransport:
+        """What our SDP says of this transport."""
+        parameters = self._gatherer.getLocalParameters()
+        return LocalTransport(
+            parameters.usernameFragment or "",
+            parameters.password or "",
+            tuple(
+                Candidate(c.foundation, c.priority, c.ip, c.port, c.type) for c in self._gatherer.getLocalCandidates()
+            ),
+            tuple((f.algorithm, f.value) for f in self._dtls.getLocalParameters().fingerprints[:1]),
+            setup,
+        )
+
+    def add_sender(self, sender: RtpSender, parameters: StreamParameters) -> None:
+        self._senders.append((sender, parameters))
+        self._rtcp_handlers.append(sender)
+
+    def add_receiver(self, receiver: RtpReceiver, parameters: StreamParameters) -> None:
+        self._receivers.append((receiver, parameters))
+        self._rtcp_handlers.append(receiver)
+        self._by_payload_type[parameters.payload_type] = receiver
+        if parameters.rtx_payload_type is not None:
+            self._by_payload_type[parameters.rtx_payload_type] = receiver
+
+    def connect(
+        self,
+        *,
+        controlling: bool,
+        role: str,
+        ice: RTCIceParameters,
+        dtls: RTCDtlsParameters,
+        candidates: list[Candidate],
+    ) -> None:
+        """Begin to connect; `wait_connected` tells how it ends."""
+        self._connection.ice_controlling = controlling
+        self._dtls._set_role(role)
+        self._dtls.on("statechange", self._state_changed)
+        self._ice.on("statechange", self._state_changed)
+        self._connecting = asyncio.ensure_future(self._run(ice, dtls, candidates))
+
+    async def _run(self, ice: RTCIceParameters, dtls: RTCDtlsParameters, candidates: list[Candidate]) -> None:
+        for candidate in candidates:
+            try:
+                await self._ice.addRemoteCandidate(
+                    RTCIceCandidate(
+                        component=1,
+                        foundation=candidate.foundation,
+                        ip=candidate.host,
+                        port=candidate.port,
+                        priority=candidate.priority,
+                        protocol="udp",
+                        type=candidate.kind,
+                    )
+                )
+            except OSError as error:  # no multicast for an mDNS name here; the others may do
+                log.info("rtp: the far end's address %s cannot be resolved: %s", candidate.host, error)
+        await self._ice.addRemoteCandidate(None)
+        await self._ice.start(ice)
+        if self._ice.state != "completed":
+            self._end("no network path to the MCU was found (ICE); check firewall and TURN settings")
+            return
+        await self._dtls.start(dtls)
+        if self._dtls.state != "connected":
+            self._end("the encrypted connection to the MCU could not be set up (DTLS); its certificate may not match")
+            return
+        outgoing, incoming = self._dtls._tx_srtp, self._dtls._rx_srtp
+        self._protect, self._protect_rtcp = outgoing.protect, outgoing.protect_rtcp
+        self._unprotect, self._unprotect_rtcp = incoming.unprotect, incoming.unprotect_rtcp
+        for sender, parameters in self._senders:
+            sender.start(self, parameters)
+        for receiver, parameters in self._receivers:
+            receiver.start(self, parameters)
+        self._connected.set()
+        while self._early:
+            self._media(self._early.popleft())
+
+    def _state_changed(self) -> None:
+        if self._dtls.state == "closed":
+            ssl = self._dtls._ssl
+            by_far_end = ssl is not None and ssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN
+            self._end("the far end said goodbye (DTLS close_notify)" if by_far_end else "the network path was lost")
+        elif self._ice.state == "failed" and self._connected.is_set():
+            self._end("the far end no longer answers (ICE consent)")
+
+    def _end(self, reason: str) -> None:
+        """The one place where the connection ends; nothing is sent after it."""
+        if self.closed.done():
+            return
+        for sender, _ in self._senders:
+            sender.stop()
+        for receiver, _ in self._receivers:
+            receiver.stop()
+        self._protect = self._protect_rtcp = self._unprotect = self._unprotect_rtcp = None
+        self._early.clear()
+        self.closed.set_result(reason)
+
+    async def wait_connected(self, timeout_s: float) -> None:
+        """See `Peer.wait_connected`."""
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._connected.wait()), self.closed]
+        if self._connecting is not None:
+            waits.append(self._connecting)  # a bug in it is to be seen, not waited for
+        try:
+            done, _ = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if self._connecting in done and not self._connecting.cancelled():
+                self._connecting.result()
+        finally:
+            waits[0].cancel()
+        if self.closed.done():
+            raise (MediaLost if self._connected.is_set() else UplinkError)(self.closed.result())
+        if not self._connected.is_set():
+            raise UplinkError(
+                f"the connection to the MCU was not there within {timeout_s:.0f} s; check firewall and TURN settings"
+            )
+
+    # packets in
+
+    def _datagram(self, original: Callable[[bytes, Any], None], data: bytes, address: Any) -> None:
+        """Every datagram of this connection's sockets (RFC 7983 tells the protocols apart by the first byte)."""
+        first = data[0] if data else 255
+        if 127 < first < 192:
+            self._media(data)
+        elif first < 4 or 19 < first < 64:
+            queue = self._connection._queue
+            if queue.qsize() >= _MAX_HANDSHAKE_QUEUE:  # garbage before the handshake; nobody reads it yet
+                queue.get_nowait()
+                self._counts["malformed"] += 1
+            try:
+                original(data, address)
+            except (ValueError, LookupError, AssertionError, struct.error):  # garbage that looks like STUN
+                self._counts["malformed"] += 1
+        else:
+            self._counts["malformed"] += 1
+
+    def _media(self, data: bytes) -> None:
+        unprotect, unprotect_rtcp = self._unprotect, self._unprotect_rtcp
+        if unprotect is None or unprotect_rtcp is None:
+            if not self.closed.done():
+                self._early.append(data)
+            return
+        arrival_ns = time.monotonic_ns()
+        counts = self._counts
+        if not 12 <= len(data) <= MAX_DATAGRAM:
+            counts["malformed"] += 1
+            return
+        try:
+            if 192 <= data[1] <= 223:
+                self._take_rtcp(unprotect_rtcp(data), arrival_ns)
+                return
+            packet = unprotect(data)
+        except pylibsrtp.Error:
+            counts["not_authentic"] += 1
+            return
+        receiver = self._by_payload_type.get(packet[1] & 0x7F)
+        if receiver is None:
+            counts["unknown_stream"] += 1
+            return
+        counts["packets_received"] += 1
+        counts["bytes_received"] += len(packet)
+        receiver.handle_rtp(packet, arrival_ns)
+
+    def _take_rtcp(self, compound: bytes, arrival_ns: int) -> None:
+        try:
+            for packet_type, count, body in rtcp.split(compound):
+                for handler in self._rtcp_handlers:
+                    handler.handle_rtcp(packet_type, count, body, arrival_ns)
+        except ValueError:
+            self._counts["malformed"] += 1
+
+    # packets out
+
+    def send_rtp(self, packet: bytes) -> bool:
+        return self._send(self._protect, packet)
+
+    def send_rtcp(self, packet: bytes) -> bool:
+        return self._send(self._protect_rtcp, packet)
+
+    def _send(self, protect: Callable[[bytes], bytes] | None, packet: bytes) -> bool:
+        pair = self._connection._nominated.get(1)
+        if protect is None or pair is None or len(packet) > MAX_DATAGRAM - 160:
+            self._counts["unsent"] += 1
+            return False
+        if pair is not self._pair:
+            self._take_pair(pair)
+        if self._unsent_bytes() > 2 * _MAX_UNSENT_BYTES:
+            self._counts["unsent"] += 1
+            return False
+        self._sendto(protect(packet), self._address)
+        return True
+
+    @property
+    def congested(self) -> bool:
+        """See `RtpTransport`."""
+        return self._unsent_bytes() > _MAX_UNSENT_BYTES
+
+    def _take_pair(self, pair: Any) -> None:
+        """Remember how to send on the pair that ICE has nominated."""
+        self._pair, self._address = pair, pair.remote_addr
+        outer = pair.protocol.transport
+        turn = getattr(outer, "_TurnTransport__inner_protocol", None)
+        self._sendto = outer.sendto if turn is None else partial(_send_relayed, outer, turn)
+        self._unsent_bytes = (outer if turn is None else turn.transport).get_write_buffer_size
+
+    # the end
+
+    async def close(self, reason: str) -> None:
+        """Say goodbye and give back every socket and task within about CLOSE_LIMIT_S."""
+        self._end(reason)
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait((self._connecting,))
+        if self._gathering is not None and not self._gathering.done():
+            await asyncio.wait((self._gathering,))  # bounded by GATHER_LIMIT_S
+        pump = self._dtls._task
+        protocols = list(self._connection._protocols)
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._dtls.stop()
+                if pump is not None:
+                    await asyncio.wait((pump,))
+                await self._ice.stop()
+        except TimeoutError:
+            # A TURN server that does not answer our goodbye; its allocation ends by itself.
+            for protocol in protocols:
+                _abort(protocol.transport)
+            await asyncio.sleep(0)
+        self._dtls.remove_all_listeners()
+        self._ice.remove_all_listeners()
+
+    def numbers(self) -> dict[str, Any]:
+        """Counters of the whole transport, and the path in use."""
+        local = self._pair.local_candidate.type if self._pair is not None else None
+        return {**self._counts, "connected": self._connected.is_set() and not self.closed.done(), "path": local}
+
+
+def _send_relayed(outer: Any, turn: Any, data: bytes, address: Any) -> None:
+    """Through TURN: straight into the bound channel; while there is none, aioice binds one and sends in a task."""
+    channel = turn.peer_to_channel.get(address)
+    if channel is None or time.time() > turn.channel_refresh_at[channel] or turn.transport.is_closing():
+        outer.sendto(data, address)
+    else:
+        turn._send(struct.pack("!HH", channel, len(data)) + data)
+
+
+def _abort(transport: Any) -> None:
+    turn = getattr(transport, "_TurnTransport__inner_protocol", None)
+    if turn is None:
+        transport.abort()
+        return
+    closing = transport._TurnTransport__close_task
+    if closing is not None:
+        closing.cancel()
+    turn.transport.abort()
