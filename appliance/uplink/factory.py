@@ -1,0 +1,36 @@
+"""Choose the driver for a meeting."""
+
+from urllib.parse import urlsplit
+
+from appliance import settings
+from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
+
+from .headers import is_loopback
+from .session import Session, SessionEvents
+from .whip_session import WhipSession
+
+
+def ice_config(network: settings.Network) -> IceConfig:
+    """The ICE servers of the settings, and no others: none is ever asked that nobody chose."""
+    servers = tuple(
+        IceServerConfig(
+            server.url,
+            server.username,
+            server.credential.get_secret_value() if server.credential is not None else None,
+        )
+        for server in network.ice_servers
+    )
+    return IceConfig(servers, network.relay_only)
+
+
+def open_session(meeting: settings.Meeting, network: settings.Network, events: SessionEvents) -> Session:
+    """A session that has not begun; `run()` connects it."""
+    config = ice_config(network)
+
+    def make_peer(url: str) -> Peer:
+        # ICE leaves loopback addresses out; an MCU on this very machine can be reached by nothing else.
+        return Peer(config, loopback=is_loopback(urlsplit(url).hostname or ""))
+
+    match meeting.kind:
+        case "whip":
+            return WhipSession(meeting, events, make_peer)
