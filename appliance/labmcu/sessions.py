@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ _SILENCE_LIMIT_NS = 5 * NS_PER_S
 _LOOK_EVERY_S = 0.5
 _MAX_ROOMS = 16
 _MAX_LISTENERS = 32
+_CANDIDATE = re.compile(r"^a=candidate:\S+ \d+ udp \d+ (\S+)", re.MULTILINE | re.IGNORECASE)
 
 
 class RoomFull(ApplianceError):  # noqa: N818  the trade's word
@@ -74,7 +76,7 @@ class Sessions:
         options: McuOptions,
         clock: Clock,
         on_event: Callable[[dict[str, str]], None],
-        make_peer: Callable[[], Peer] | None = None,
+        make_peer: Callable[[str], Peer] | None = None,
     ) -> None:
         """`on_event` hears who joins and leaves: {"event", "kind", "room", "name"}, and "reason" where there is one."""
         self._options = options
@@ -101,7 +103,7 @@ class Sessions:
         An older session of the same name and direction ends: a unit that comes back after a crash must not wait.
         """
         self._check_room_for(kind, room_name, name)
-        peer = self._make_peer()
+        peer = self._make_peer(offer)
         try:
             answer = await peer.answer(offer, direction="receive" if kind is Kind.WHIP else "send")
             # Others may have come in while candidates were gathered.
@@ -133,8 +135,10 @@ class Sessions:
         """All rooms for `/api/rooms`."""
         return [room.snapshot() for room in self._rooms.values()]
 
-    def _answerer(self) -> Peer:
-        return Peer(IceConfig(servers=(), relay_only=False), loopback=self._options.loopback)
+    def _answerer(self, offer: str) -> Peer:
+        # A browser never pairs its network's addresses with a loopback address, and offers no loopback address itself.
+        stays = self._options.loopback and all(host == "127.0.0.1" for host in _CANDIDATE.findall(offer))
+        return Peer(IceConfig(servers=(), relay_only=False), loopback=stays)
 
     def _find(self, kind: Kind, room_name: str, name: str) -> Session | None:
         for session in self._sessions.values():

@@ -39,7 +39,7 @@ class TickGate:
     def __init__(self, fps: int) -> None:
         self._interval_ns = NS_PER_S // fps
         # A camera's clock may run fast by a trifle: at exactly `fps` its pictures would queue for ever longer.
-        self._paced_ns = self._interval_ns * 19 // 20
+        self._paced_ns = self._interval_ns * 99 // 100
         self._allowed_ns = 0
         self._last_ns = 0
 

@@ -118,7 +118,7 @@ async def lab_mcu(*, token: str | None = None, echo: bool = False) -> AsyncItera
     peers: list[FakePeer] = []
     events: list[dict[str, str]] = []
 
-    def make_peer() -> Peer:
+    def make_peer(_: str) -> Peer:
         peers.append(FakePeer())
         return cast("Peer", peers[-1])
 

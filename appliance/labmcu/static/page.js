@@ -24,6 +24,7 @@ const WORDS = {
 };
 const POLL_MS = 1000;
 const STALL_MS = 5000;
+const FIRST_PICTURE_MS = 15000; // hidden addresses (mDNS) take the MCU seconds to look up
 const RETRY_MS = [500, 1000, 2000, 4000];
 
 const $ = (id) => document.getElementById(id);
@@ -185,7 +186,7 @@ async function watch(connection) {
       if (state.message) say("");
     }
     $("quality").textContent = found.width ? word("quality", { ...found, fps }) : "";
-    if (now - moved > STALL_MS) return again("lost");
+    if (now - moved > (frames ? STALL_MS : FIRST_PICTURE_MS)) return again("lost");
     [frames, at] = [found.framesDecoded, now];
   }
 }
