@@ -1,4 +1,4 @@
-"""What a receiver tells the sender about one stream: losses, jitter and the echo of its reports (RFC 3550 section 6.4)."""
+"""What a receiver tells the sender about one stream: losses, jitter, the echo of its reports (RFC 3550 section 6.4)."""
 
 from .header import signed16, signed32
 from .rtcp import ReportBlock
@@ -29,36 +29,36 @@ class ReceptionStatistics:
     def packet(self, sequence: int, timestamp: int, arrival_ns: int) -> None:
         """Count a packet as it arrives."""
         if self._base is None:
-            self._restart(sequence)
+            self._start(sequence)
         ahead = signed16(sequence - self._highest)
-        if 0 < ahead < _MAX_DROPOUT:
-            self._highest += ahead
-        elif not -_MAX_MISORDER < ahead <= 0:
+        if not -_MAX_MISORDER < ahead < _MAX_DROPOUT:
             if sequence != self._far_off:
                 self._far_off = (sequence + 1) & 0xFFFF
                 return
-            self._restart(sequence)
+            self._start(sequence)
+            ahead = 1
         self.received += 1
+        if ahead <= 0:
+            return
+        self._highest += ahead
         # A picture's packets share a timestamp and are sent one after another: only the first one tells of the line.
-        if ahead > 0 and timestamp != self._timestamp:
+        if timestamp != self._timestamp:
             transit = arrival_ns * self._rate // 1_000_000_000 - timestamp
             if self._timestamp is not None:
                 difference = abs(signed32(transit - self._transit))
-                # A paused or restarted stream is not jitter.
+                # A pause of the stream is no jitter.
                 if difference < self._rate:
                     self._jitter_q4 += difference - ((self._jitter_q4 + 8) >> 4)
             self._transit = transit
             self._timestamp = timestamp
 
-    def _restart(self, sequence: int) -> None:
+    def _start(self, sequence: int) -> None:
         self._base = sequence
         self._highest = sequence - 1
         self._far_off = -1
         self.received = 0
         self._timestamp = None
         self._expected_before = self._received_before = 0
-        # The packet that starts a stream is in order.
-        self._highest += 1
 
     @property
     def expected(self) -> int:
@@ -87,6 +87,4 @@ class ReceptionStatistics:
         if self._report_ns is not None:
             lsr = self._report_ntp
             dlsr = min((now_ns - self._report_ns) * 65536 // 1_000_000_000, 0xFFFFFFFF)
-        return ReportBlock(
-            self.ssrc, fraction, self.lost, self._highest & 0xFFFFFFFF, self._jitter_q4 >> 4, lsr, dlsr
-        )
+        return ReportBlock(self.ssrc, fraction, self.lost, self._highest & 0xFFFFFFFF, self._jitter_q4 >> 4, lsr, dlsr)

@@ -1,0 +1,297 @@
+"""The jitter buffer of the sound: Opus packets in whenever they come, 20 ms of sound out whenever the speaker asks.
+
+The delay is as small as the line allows: `playout_delay.py` watches how early packets are when they are needed and says
+when to play slower or faster. What is missing is hidden: from the next packet's redundancy, else by concealment, which
+fades to silence. Pure: the caller has the clock.
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from appliance.media.values import BLOCK_BYTES, BLOCK_SAMPLES, SAMPLE_RATE, SILENCE
+
+from . import opus_packet, stretch
+from .header import signed32
+from .opus import OpusError
+from .playout_delay import SAFETY_NS, PlayoutDelay
+
+MAX_PACKETS = 64
+# More than this is not played late but left out.
+MAX_SPAN = SAMPLE_RATE * 240 // 1000
+_KEPT_SPAN = 2 * BLOCK_SAMPLES
+# Longer holes are a new start, not a loss.
+_MAX_HOLE = SAMPLE_RATE
+_MAX_JUMP = 10 * SAMPLE_RATE
+_FADE_AFTER = SAMPLE_RATE // 10
+_FADE_LENGTH = SAMPLE_RATE * 60 // 1000
+_FADE_IN = SAMPLE_RATE // 200
+# A period that matches less well is waited for, unless the correction becomes urgent.
+_GOOD_MATCH = 0.5
+_PATIENCE = 15
+
+
+class Decoder(Protocol):
+    """`opus.OpusDecoder`."""
+
+    def decode(self, packet: bytes | None, *, fec: bool = False) -> bytes: ...
+
+
+class Pulled(NamedTuple):
+    """`timestamp`: the RTP time of the first sample."""
+
+    samples: bytes
+    timestamp: int
+
+
+class _Packet(NamedTuple):
+    payload: bytes
+    sequence: int
+    samples: int
+    arrival_ns: int
+
+
+class AudioBuffer:
+    """One stream (SSRC) at a time."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._counts = dict.fromkeys(
+            ("concealed", "fec_used", "late", "duplicate", "discarded", "underruns", "malformed", "decode_errors"), 0
+        )
+        self._inserted = 0
+        self._removed = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Another stream follows."""
+        self._packets: dict[int, _Packet] = {}
+        self._newest: int | None = None
+        self._delay = PlayoutDelay()
+        self._sequence = -1  # of the packet played last
+        self._packet_samples = BLOCK_SAMPLES
+        self._stop_playing()
+
+    def _stop_playing(self) -> None:
+        self._position: int | None = None  # extended RTP time of what is decoded next
+        self._pcm = b""
+        self._starved = 0  # samples concealed in place of packets that may still come
+        self._hidden = 0  # samples concealed in a row
+        self._arrival_ns = 0
+        self._in_silence = False
+        self._tail = b""
+        self._tries = 0
+
+    # packets in
+
+    def insert(self, sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
+        samples = opus_packet.duration(payload)
+        if not samples:
+            self._counts["malformed"] += 1
+            return
+        if self._newest is None:
+            self._newest = timestamp + (1 << 32)
+        ahead = signed32(timestamp - self._newest)
+        if abs(ahead) > _MAX_JUMP:
+            self.restart()
+            self.insert(sequence, timestamp, payload, arrival_ns)
+            return
+        time = self._newest + ahead
+        if self._position is not None and time < self._position:
+            self._counts["late"] += 1
+            return
+        if time in self._packets:
+            self._counts["duplicate"] += 1
+            return
+        self._packets[time] = _Packet(payload, sequence, samples, arrival_ns)
+        self._newest = max(self._newest, time)
+        if len(self._packets) > MAX_PACKETS:
+            del self._packets[min(self._packets)]
+            self._counts["discarded"] += 1
+
+    # sound out
+
+    def pull(self, now_ns: int) -> Pulled | None:
+        """The next 20 ms; None: there is nothing to play."""
+        if self._position is None and not self._begin(now_ns):
+            return None
+        if self._starved >= _MAX_HOLE:
+            # The stream has ended or pauses; it is begun anew when it returns.
+            self._stop_playing()
+            return None
+        self._skip_backlog()
+        assert self._position is not None
+        timestamp = self._position - len(self._pcm) // 2
+        self._fill(BLOCK_SAMPLES)
+        if self._hidden == 0:
+            self._delay.observe(now_ns, now_ns - self._arrival_ns, len(self._pcm) // 2 - BLOCK_SAMPLES)
+            self._correct()
+        block, self._pcm = self._pcm[:BLOCK_BYTES], self._pcm[BLOCK_BYTES:]
+        return Pulled(block, timestamp & 0xFFFFFFFF)
+
+    def _begin(self, now_ns: int) -> bool:
+        if not self._packets:
+            return False
+        newest = max(self._packets)
+        if now_ns - self._packets[newest].arrival_ns < SAFETY_NS and len(self._packets) == 1:
+            # It has come this very moment: the ones after it would now and then come too late.
+            return False
+        # What has piled up before somebody listens is old.
+        for time in [time for time in self._packets if time != newest]:
+            del self._packets[time]
+            self._counts["discarded"] += 1
+        self._position = newest
+        self._hidden = _FADE_AFTER + _FADE_LENGTH
+        return True
+
+    def _skip_backlog(self) -> None:
+        """After a stall everything comes at once: leave out what is too late for a conversation."""
+        if not self._packets or self._newest is None:
+            return
+        end = self._newest + self._packet_samples
+        span = end - min(self._packets) + len(self._pcm) // 2
+        if span <= (3 * BLOCK_SAMPLES if self._starved >= _FADE_AFTER else MAX_SPAN):
+            return
+        old = [time for time, packet in self._packets.items() if time + packet.samples <= end - _KEPT_SPAN]
+        for time in old:
+            del self._packets[time]
+            self._counts["discarded"] += 1
+        self._tail = self._decode(None)
+        self._pcm = b""
+        self._position = min(self._packets)
+        self._starved = 0
+        self._delay.restart()
+
+    def _fill(self, samples: int) -> None:
+        """Decode until the buffer holds so many."""
+        while len(self._pcm) < 2 * samples:
+            self._pcm += self._next_chunk()
+
+    def _next_chunk(self) -> bytes:
+        assert self._position is not None
+        packet = self._packets.pop(self._position, None)
+        if packet is not None:
+            return self._play(packet)
+        if not self._packets:
+            if not self._in_silence:
+                self._counts["underruns"] += 1
+                self._counts["concealed"] += 1
+            self._starved += BLOCK_SAMPLES
+            return self._fade(self._decode(None))
+        first = min(self._packets)
+        hole = first - self._position - self._starved
+        if hole <= 0 or hole > _MAX_HOLE:
+            # What has been concealed already stands for what is missing; an overlap of both only adds delay.
+            self._position = first
+            self._starved = 0
+            if not self._sequence_follows(first) and opus_packet.has_redundancy(self._packets[first].payload):
+                self._delay.lost()
+            return b""
+        self._position += self._starved
+        self._starved = 0
+        return self._hide(hole, self._packets[first])
+
+    def _sequence_follows(self, time: int) -> bool:
+        return self._packets[time].sequence == (self._sequence + 1) & 0xFFFF
+
+    def _play(self, packet: _Packet) -> bytes:
+        assert self._position is not None
+        if self._starved:
+            # Not lost but late: from now on everything is played that much later.
+            self._delay.grown()
+            self._starved = 0
+        pcm = self._decode(packet.payload)
+        self._position += packet.samples
+        self._sequence = packet.sequence
+        self._packet_samples = packet.samples
+        self._arrival_ns = packet.arrival_ns
+        self._in_silence = opus_packet.is_silence(packet.payload)
+        return self._resume(pcm[: 2 * packet.samples].ljust(2 * packet.samples, b"\0"))
+
+    def _hide(self, hole: int, successor: _Packet) -> bytes:
+        """Sound for (a part of) a hole, the packet after which has come."""
+        assert self._position is not None
+        if hole <= BLOCK_SAMPLES and opus_packet.has_redundancy(successor.payload):
+            pcm = self._decode(successor.payload, fec=True)[-2 * hole :]
+            self._counts["fec_used"] += 1
+            self._delay.lost()
+            self._position += len(pcm) // 2
+            return self._resume(pcm)
+        pcm = self._decode(None)[: 2 * hole]
+        self._position += len(pcm) // 2
+        if not self._in_silence:
+            self._counts["concealed"] += 1
+        return self._fade(pcm)
+
+    def _decode(self, packet: bytes | None, *, fec: bool = False) -> bytes:
+        try:
+            return self._decoder.decode(packet, fec=fec) or SILENCE
+        except OpusError:
+            self._counts["decode_errors"] += 1
+            return SILENCE
+
+    # smoothness
+
+    def _fade(self, pcm: bytes) -> bytes:
+        """Concealed sound sinks into silence, for it has less and less to do with what was said."""
+        begin, count = self._hidden, len(pcm) // 2
+        if self._in_silence:
+            self._hidden = min(begin + count, _FADE_AFTER)
+            return pcm
+        self._hidden = begin + count
+        if self._hidden <= _FADE_AFTER:
+            return pcm
+        if begin >= _FADE_AFTER + _FADE_LENGTH:
+            return bytes(len(pcm))
+        gain = 1.0 - (np.arange(begin, begin + count, dtype=np.float32) - _FADE_AFTER) / _FADE_LENGTH
+        samples = np.frombuffer(pcm, np.int16) * np.clip(gain, 0.0, 1.0)
+        return samples.astype(np.int16).tobytes()
+
+    def _resume(self, pcm: bytes) -> bytes:
+        """The real sound again, without a click after what stood in its place."""
+        hidden, self._hidden = self._hidden, 0
+        tail, self._tail = self._tail, b""
+        if hidden <= _FADE_AFTER and not tail:
+            return pcm
+        after = np.frombuffer(pcm, np.int16)
+        length = min(_FADE_IN, len(after))
+        before = np.zeros(length, np.int16) if not tail else np.frombuffer(tail, np.int16)[:length]
+        if hidden > _FADE_AFTER:
+            rest = max(0.0, 1.0 - (hidden - _FADE_AFTER) / _FADE_LENGTH)
+            before = (before * rest).astype(np.int16)
+        return np.concatenate((stretch.cross_fade(before, after[:length]), after[length:])).tobytes()
+
+    def _correct(self) -> None:
+        """Play slower or faster, a period at a time, where it is heard least."""
+        wanted = self._delay.correction
+        size = abs(wanted)
+        if size < stretch.LEAST_PERIOD:
+            return
+        if wanted < 0:
+            # Only what is here already can be played faster.
+            while len(self._pcm) < BLOCK_BYTES + 2 * min(size, stretch.MOST_PERIOD):
+                if self._position not in self._packets:
+                    return
+                self._pcm += self._next_chunk()
+        samples = np.frombuffer(self._pcm, np.int16)
+        period, match = stretch.find_period(samples, size)
+        if match < _GOOD_MATCH and self._tries < _PATIENCE:
+            self._tries += 1
+            return
+        self._tries = 0
+        if wanted < 0:
+            self._pcm = stretch.shorten(samples, period).tobytes()
+            self._removed += period
+        else:
+            self._pcm = stretch.lengthen(samples, period).tobytes()
+            self._inserted += period
+        self._delay.corrected(period if wanted > 0 else -period)
+
+    def numbers(self) -> dict[str, Any]:
+        return self._counts | {
+            "queued": len(self._packets),
+            "buffer_ms": round(self._delay.wait_ms, 1),
+            "target_ms": round(self._delay.target_ms, 1),
+            "inserted_ms": self._inserted * 1000 // SAMPLE_RATE,
+            "removed_ms": self._removed * 1000 // SAMPLE_RATE,
+        }
