@@ -14,6 +14,7 @@ from aiortc import RTCDtlsFingerprint, RTCDtlsParameters, RTCIceParameters
 from appliance.errors import NegotiationFailed
 
 from . import negotiation, sdp
+from .clock_recovery import SessionTimeline
 from .ice import IceConfig, IceServerConfig
 from .negotiation import Agreed, LocalSection
 from .plane import StreamParameters
@@ -59,7 +60,8 @@ class Peer:
     def add_receivers(self) -> tuple[VideoReceiver, AudioReceiver]:
         """This peer receives."""
         self._take_direction("receive")
-        self._video_receiver, self._audio_receiver = VideoReceiver(), AudioReceiver()
+        timeline = SessionTimeline()
+        self._video_receiver, self._audio_receiver = VideoReceiver(timeline), AudioReceiver(timeline)
         return self._video_receiver, self._audio_receiver
 
     def _take_direction(self, direction: Direction) -> None:

@@ -46,7 +46,7 @@ CIPHERS = ":".join(
 ).encode()
 # A STUN or TURN server that does not answer costs this much of the time to connect.
 GATHER_LIMIT_S = 3
-CLOSE_LIMIT_S = 2.0
+CLOSE_LIMIT_S = 1.5
 MAX_DATAGRAM = 1500  # what libsrtp's buffer takes
 # Media may overtake the last message of the DTLS handshake: a keyframe's worth is kept.
 _MAX_EARLY = 256
@@ -118,6 +118,8 @@ class SecureTransport:
             if self._relay_only:
                 raise UplinkError("the TURN server gave no relay address; check its address, user name and credential")
             raise UplinkError("this unit has no network address; check the network cable")
+        if self._connection.turn_server and all(c.type != "relay" for c in self._connection.local_candidates):
+            log.warning("rtp: the TURN server gave no relay address; going on without it")
         for protocol in self._connection._protocols:
             original = protocol.datagram_received
             protocol.datagram_received = partial(self._datagram, original)  # type: ignore[method-assign]
@@ -352,8 +354,9 @@ class SecureTransport:
 
     def numbers(self) -> dict[str, Any]:
         """Counters of the whole transport, and the path in use."""
-        local = self._pair.local_candidate.type if self._pair is not None else None
-        return {**self._counts, "connected": self._connected.is_set() and not self.closed.done(), "path": local}
+        pair = self._connection._nominated.get(1)
+        connected = self._connected.is_set() and not self.closed.done()
+        return {**self._counts, "connected": connected, "path": pair.local_candidate.type if pair is not None else None}
 
 
 def _send_relayed(outer: Any, turn: Any, data: bytes, address: Any) -> None:

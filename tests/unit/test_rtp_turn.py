@@ -1,0 +1,155 @@
+"""Through a real TURN server (coturn) over UDP, TCP and TLS, with nothing but the relay allowed."""
+
+import asyncio
+import datetime as dt
+import ipaddress
+import random
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from appliance.errors import UplinkError
+from appliance.rtp import sdp
+from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
+
+from .rtp_fakes import picture
+
+pytestmark = pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed (make setup)")
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "turn")])
+    now = dt.datetime.now(tz=dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "cert.pem"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def coturn(folder: Path) -> AsyncIterator[tuple[int, int, asyncio.subprocess.Process]]:
+    """(plain port, TLS port, process) of a server with the user u, password p."""
+    cert = certificate(folder)
+    plain, tls, low = free_port(), free_port(), random.randrange(40_000, 60_000, 50)
+    options = {
+        "listening-ip": "127.0.0.1",
+        "relay-ip": "127.0.0.1",
+        "listening-port": plain,
+        "tls-listening-port": tls,
+        "min-port": low,
+        "max-port": low + 49,
+        "user": "u:p",
+        "realm": "r",
+        "cert": cert,
+        "pkey": folder / "key.pem",
+        "pidfile": folder / "pid",
+        "userdb": folder / "db",
+        "log-file": "stdout",
+    }
+    flags = ("-n", "--lt-cred-mech", "--allow-loopback-peers", "--no-dtls", "--no-cli")
+    process = await asyncio.create_subprocess_exec(
+        "turnserver",
+        *flags,
+        *(f"--{key}={value}" for key, value in options.items()),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        for port in (plain, tls):
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        _, writer = await asyncio.open_connection("127.0.0.1", port)
+                        break
+                    except OSError:
+                        await asyncio.sleep(0.05)
+            writer.close()
+            await writer.wait_closed()
+        yield plain, tls, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def relay_only(url: str) -> Peer:
+    return Peer(IceConfig((IceServerConfig(url, "u", "p"),), relay_only=True), loopback=True)
+
+
+@pytest.mark.parametrize(
+    "url", ["turn:127.0.0.1:{plain}", "turn:127.0.0.1:{plain}?transport=tcp", "turns:127.0.0.1:{tls}"]
+)
+async def test_media_flow_through_the_relay_alone(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    async with coturn(tmp_path) as (plain, tls, _):
+        sender, receiver = relay_only(url.format(plain=plain, tls=tls)), Peer(IceConfig(), loopback=True)
+        try:
+            sender.add_senders()
+            offer = await sender.create_offer()
+            assert {candidate.kind for candidate in sdp.parse(offer).candidates()} == {"relay"}
+            await sender.accept_answer(await receiver.answer(offer, direction="receive"))
+            await asyncio.gather(sender.wait_connected(5), receiver.wait_connected(5))
+            for number in range(30):
+                sender.video_sender.send(picture(8000, time.monotonic_ns(), keyframe=number == 0))
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(2):
+                while receiver.numbers()["packets_received"] < 7 * 30:
+                    await asyncio.sleep(0.01)
+            assert sender.numbers()["path"] == "relay"
+        finally:
+            await asyncio.gather(sender.close(), receiver.close())
+
+
+async def test_a_wrong_password_is_said_so(tmp_path: Path) -> None:
+    async with coturn(tmp_path) as (plain, _, _):
+        config = IceConfig((IceServerConfig(f"turn:127.0.0.1:{plain}", "u", "wrong"),), relay_only=True)
+        peer = Peer(config, loopback=True)
+        peer.add_senders()
+        with pytest.raises(UplinkError, match="user name and credential"):
+            await peer.create_offer()
+        await peer.close()
+
+
+async def test_a_relay_that_is_gone_does_not_hold_up_the_leaving(tmp_path: Path) -> None:
+    tasks = asyncio.all_tasks()
+    async with coturn(tmp_path) as (plain, _, process):
+        peer = relay_only(f"turn:127.0.0.1:{plain}")
+        peer.add_senders()
+        await peer.create_offer()
+        process.kill()
+        await process.wait()
+        started = time.monotonic()
+        await peer.close()
+        assert time.monotonic() - started < 2
+    async with asyncio.timeout(1):
+        while asyncio.all_tasks() != tasks:
+            await asyncio.sleep(0.01)
