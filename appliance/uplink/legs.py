@@ -1,7 +1,7 @@
 """The two legs of a session: WHIP carries ours to the MCU, WHEP brings the far end's; each one resource, one peer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from appliance.errors import MediaLost
 from appliance.rtp.peer import AudioReceiver, AudioSender, Peer, VideoReceiver, VideoSender
@@ -11,6 +11,13 @@ from .whip import WhipResource
 
 # ICE and DTLS after the answer; a lossy line may need several handshake retransmissions.
 CONNECT_S = 10.0
+
+
+async def all_of(*works: Awaitable[None]) -> None:
+    """Wait for all of them, and only then raise what the first of the failed ones raised."""
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
 
 
 async def _until_closed(peer: Peer) -> None:
@@ -41,7 +48,7 @@ class SendLeg:
     async def close(self) -> None:
         """End both ends of it; media stop at once, the MCU is told meanwhile."""
         self.is_up.clear()
-        await asyncio.gather(self.peer.close(), self._resource.close())
+        await all_of(self.peer.close(), self._resource.close())
 
 
 class ReceiveLeg:
@@ -80,4 +87,4 @@ class ReceiveLeg:
 
     async def close(self) -> None:
         self.is_up.clear()
-        await asyncio.gather(self.peer.close(), self._resource.close())
+        await all_of(self.peer.close(), self._resource.close())

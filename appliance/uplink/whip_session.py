@@ -13,7 +13,7 @@ from appliance.rtp.opus import OpusEncoder
 from appliance.rtp.peer import AudioReceiver, Peer, VideoReceiver
 
 from .http import HttpLimits, SignallingClient
-from .legs import ReceiveLeg, SendLeg
+from .legs import ReceiveLeg, SendLeg, all_of
 from .loudness import loudness_dbov
 from .session import SessionEvents
 from .watchdog import TICK_S, MediaWatchdog
@@ -132,7 +132,9 @@ class WhipSession:
         }
         parts: dict[str, Any] = {"video_in": self._far_video, "audio_in": self._far_audio}
         if self._send is not None:
-            parts |= {"video_out": self._send.video, "audio_out": self._send.audio}
+            parts |= {"video_out": self._send.video, "audio_out": self._send.audio, "link_out": self._send.peer}
+        if self._receive is not None:
+            parts["link_in"] = self._receive.peer
         for prefix, part in parts.items():
             if part is not None:
                 numbers |= {f"{prefix}_{name}": value for name, value in part.numbers().items()}
@@ -193,10 +195,11 @@ class WhipSession:
         await asyncio.gather(*jobs, return_exceptions=True)
         try:
             async with asyncio.timeout(GOODBYE_S):
-                await asyncio.gather(*(leg.close() for leg in (self._send, self._receive) if leg is not None))
+                await all_of(*(leg.close() for leg in (self._send, self._receive) if leg is not None))
         except TimeoutError:
             log.warning("uplink: the MCU did not answer our goodbye within %.1f s", GOODBYE_S)
-        await self._client.close()
-        if self._opus is not None:
-            self._opus.close()
-            self._opus = None
+        finally:
+            await self._client.close()
+            if self._opus is not None:
+                self._opus.close()
+                self._opus = None

@@ -140,6 +140,17 @@ async def test_an_answer_with_bare_line_feeds_connects() -> None:
             await now.live()
 
 
+async def test_each_try_makes_a_new_offer() -> None:
+    words = set()
+    async with StockMcu() as mcu:
+        for _ in range(2):
+            async with running(mcu) as now:
+                await now.live()
+                assert now.session.numbers()["link_in_path"] == "host"
+            words |= set(re.findall(r"a=ice-pwd:(\S+)", mcu.offers["whip"] + mcu.offers["whep"]))
+    assert len(words) == 4
+
+
 def without_candidates(sdp: str) -> str:
     return "\r\n".join(line for line in sdp.split("\r\n") if not line.startswith("a=candidate"))
 

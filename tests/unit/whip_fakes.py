@@ -82,6 +82,9 @@ class FakePeer:
     async def close(self) -> None:
         self.closings += 1
 
+    def numbers(self) -> dict[str, Any]:
+        return {"path": "host"}
+
 
 class Heard:
     """A SessionEvents that remembers."""
