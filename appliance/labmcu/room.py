@@ -19,6 +19,8 @@ _SMOOTHING = 0.02
 _LEAD_STEP_NS = 1_000_000
 # Further apart than this, sound and picture are not on one time line (yet): there is nothing to align.
 _PLAUSIBLE_LEAD_NS = NS_PER_S
+# Opus looks ahead 6.5 ms (312 samples), which no stamp tells: once in the sender's encoder, once in ours.
+_CODEC_DELAY_NS = 2 * 6_500_000
 # A level above this counts as somebody speaking.
 _SPEAKING_DBFS = -45.0
 
@@ -71,7 +73,7 @@ class Participant:
         """How much older the sound is than the picture mixed at the same moment, where both are known."""
         if self.sound_delay_ns is None or self.tile.delay_ns is None:
             return None
-        lead_ns = self.sound_delay_ns - self.tile.delay_ns
+        lead_ns = self.sound_delay_ns + _CODEC_DELAY_NS - self.tile.delay_ns
         return lead_ns if abs(lead_ns) < _PLAUSIBLE_LEAD_NS else None
 
     def state(self, now_ns: int) -> str:

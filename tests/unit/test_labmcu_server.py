@@ -152,6 +152,14 @@ async def test_the_page_comes_without_a_token_and_loads_nothing_from_elsewhere()
                 assert "http://" not in text
 
 
+def test_a_browser_s_hidden_addresses_are_not_looked_up() -> None:
+    offer = (
+        "v=0\r\na=candidate:1 1 udp 2113937151 4886122f-b525.local 40428 typ host generation 0\r\n"
+        "a=candidate:2 1 udp 2113937151 192.0.2.7 40429 typ host\r\n"
+    )
+    assert sessions_module._revealed(offer) == offer.replace("4886122f-b525.local 40428", "127.0.0.1 9")
+
+
 # Who is in
 
 
@@ -345,8 +353,8 @@ async def test_sound_and_picture_of_a_moment_get_the_same_time() -> None:
         picture = encoded(150, 1, 320, 180)[0]
         end = clock() + 1.0
         while clock() < end:
-            # Captured 10 ms ago; the sound that is mixed now, 50 ms ago.
+            # Captured 10 ms ago; the sound that is mixed now, 50 ms ago, and Opus adds 13 ms in two encoders.
             sender.video_receiver.frame(EncodedFrame(picture.data, int(clock() * 1e9) - 10_000_000, True))
             await asyncio.sleep(0.03)
         lead_ms = room.snapshot()["wall"]["lead_ms"]
-        assert 20 < lead_ms < 42
+        assert 33 < lead_ms < 55

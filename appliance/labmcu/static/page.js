@@ -23,8 +23,7 @@ const WORDS = {
   },
 };
 const POLL_MS = 1000;
-const STALL_MS = 5000;
-const FIRST_PICTURE_MS = 15000; // hidden addresses (mDNS) take the MCU seconds to look up
+const STALL_MS = 2500; // even a still wall moves on fifteen times a second
 const RETRY_MS = [500, 1000, 2000, 4000];
 
 const $ = (id) => document.getElementById(id);
@@ -186,7 +185,7 @@ async function watch(connection) {
       if (state.message) say("");
     }
     $("quality").textContent = found.width ? word("quality", { ...found, fps }) : "";
-    if (now - moved > (frames ? STALL_MS : FIRST_PICTURE_MS)) return again("lost");
+    if (now - moved > STALL_MS) return again("lost");
     [frames, at] = [found.framesDecoded, now];
   }
 }
