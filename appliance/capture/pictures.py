@@ -58,7 +58,13 @@ class PictureSource(ABC):
     def set_framerate(self, fps: int) -> None: ...
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give the device back; soon, not at once, where a driver blocks: see `is_released`."""
+
+    @property
+    def is_released(self) -> bool:
+        """After `close`: whether the device may be opened again."""
+        return True
 
     # For cameras that encode; raw pictures leave both to our encoder.
 

@@ -108,7 +108,8 @@ class X264Encoder:
             "forced-idr": "1",
             # Keyframes come by time, from `encode`.
             "g": "1000000",
-            "x264-params": "deblock=0,0",
+            # Finer than 18 nobody sees: a still picture need not fill the line.
+            "x264-params": "deblock=0,0:qpmin=18",
         }
         codec.open()
         self._codec = codec
