@@ -184,6 +184,8 @@ class H264Assembler:
     def _take_aggregate(self, payload: bytes) -> None:
         offset = 1
         end = len(payload)
+        if end == 1:
+            self._spoil()
         while offset < end:
             start = offset + 2
             offset = start + int.from_bytes(payload[offset:start], "big")

@@ -11,6 +11,7 @@ LEAST_REPEAT_NS = 20 * _MS
 FIRST_REPEAT_NS = 60 * _MS
 MOST_REPEAT_NS = 150 * _MS
 GIVE_UP_NS = 300 * _MS
+GIVE_UP_UNREPAIRED_NS = 60 * _MS
 # More holes than this are no line to repair: a keyframe is cheaper.
 MAX_MISSING = 400
 
@@ -27,8 +28,10 @@ class _Missing:
 class NackList:
     """Sequence numbers are extended ones, which do not wrap. Pure: the caller has the clock."""
 
-    def __init__(self, *, give_up_ns: int = GIVE_UP_NS) -> None:
-        self._give_up_ns = give_up_ns
+    def __init__(self, *, repairs: bool = True) -> None:
+        """`repairs`: the sender repeats packets on request. If not, a hole can only be a reordering."""
+        self._repairs = repairs
+        self._give_up_ns = GIVE_UP_NS if repairs else GIVE_UP_UNREPAIRED_NS
         self._missing: dict[int, _Missing] = {}
         self._allowance_ns = LEAST_ALLOWANCE_NS
         self.rtt_ns: int | None = None  # request to repair
@@ -42,8 +45,8 @@ class NackList:
 
     def missed(self, first: int, end: int, now_ns: int, *, give_up_ns: int | None = None) -> None:
         """Packets `first` to before `end` have not come, though they should have."""
-        ask_ns = now_ns + self._allowance_ns
         give_up_ns = now_ns + (self._give_up_ns if give_up_ns is None else give_up_ns)
+        ask_ns = now_ns + self._allowance_ns if self._repairs else give_up_ns
         for sequence in range(first, end):
             self._missing[sequence] = _Missing(now_ns, ask_ns, give_up_ns)
 
@@ -76,7 +79,9 @@ class NackList:
 
     def due(self, now_ns: int) -> list[int]:
         """What to ask for now, in order."""
-        due = []
+        due: list[int] = []
+        if not self._repairs:
+            return due
         for sequence, entry in self._missing.items():
             if entry.ask_ns <= now_ns:
                 due.append(sequence)

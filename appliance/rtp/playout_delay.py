@@ -13,6 +13,8 @@ from appliance.media.values import BLOCK_NS, BLOCK_SAMPLES, SAMPLE_RATE
 _MS = 1_000_000
 # A packet that is needed this soon after it came will be too late one day.
 SAFETY_NS = 1_500_000
+# So many in about a second: a drift or a worse line, and not one moment in which this machine was busy.
+_NEAR_MISSES = 4
 # Between "too late" and "too early" lies one step and this.
 _HYSTERESIS_NS = 4 * _MS
 _BUCKET_NS = NS_PER_S // 2
@@ -27,12 +29,13 @@ _LEAST_SPARE = SAMPLE_RATE // 200
 
 
 class _Bucket:
-    __slots__ = ("least_spare", "least_wait_ns", "most_wait_ns", "until_ns")
+    __slots__ = ("least_spare", "least_wait_ns", "most_wait_ns", "near_misses", "until_ns")
 
     def __init__(self, until_ns: int, wait_ns: int, spare: int) -> None:
         self.until_ns = until_ns
         self.least_wait_ns = self.most_wait_ns = wait_ns
         self.least_spare = spare
+        self.near_misses = 0
 
 
 class PlayoutDelay:
@@ -90,12 +93,14 @@ class PlayoutDelay:
             bucket.least_wait_ns = min(bucket.least_wait_ns, wait_ns)
             bucket.most_wait_ns = max(bucket.most_wait_ns, wait_ns)
             bucket.least_spare = min(bucket.least_spare, spare)
-        self._decide()
-
-    def _decide(self) -> None:
-        buckets = self._buckets
         least_ns = self._least_ns
-        if min(buckets[-1].least_wait_ns, buckets[max(len(buckets) - 2, 0)].least_wait_ns) < least_ns:
+        if wait_ns < least_ns:
+            buckets[-1].near_misses += 1
+        self._decide(least_ns)
+
+    def _decide(self, least_ns: int) -> None:
+        buckets = self._buckets
+        if buckets[-1].near_misses + (buckets[-2].near_misses if len(buckets) > 1 else 0) >= _NEAR_MISSES:
             self._begin(BLOCK_SAMPLES, BLOCK_NS)
             return
         if len(buckets) < _LEAST_HOLD:
@@ -116,6 +121,7 @@ class PlayoutDelay:
         for bucket in self._buckets:
             bucket.least_wait_ns += step_ns
             bucket.most_wait_ns += step_ns
+            bucket.near_misses = 0
             if not step_ns:
                 bucket.least_spare += correction
 

@@ -213,7 +213,7 @@ class VideoReceiver(_Receiver):
         now_ns = self._clock.now_ns()
         for unit in self._buffer.poll(now_ns):
             self._deliver(unit, now_ns)
-        if self._repairs and (sequences := self._buffer.due(now_ns)):
+        if sequences := self._buffer.due(now_ns):
             self._nacks += len(sequences)
             feedback.ask_for(sequences, now_ns)
         self._ask_for_keyframe(feedback, now_ns)

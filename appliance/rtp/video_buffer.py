@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from .depacketize import AccessUnit, H264Assembler, Role, role_of
 from .header import signed16
-from .nack import GIVE_UP_NS, NackList
+from .nack import NackList
 
 _MS = 1_000_000
 # Packets behind a hole that are kept: 300 ms of 8 Mbit/s fit several times.
@@ -20,8 +20,6 @@ _MAX_JUMP = 2000
 TAIL_NS = 60 * _MS
 # Its end may also be on its way over a stalled connection, so it is waited for longer than for a known hole.
 TAIL_GIVE_UP_NS = 500 * _MS
-# Without retransmission a hole can only be a reordering.
-GIVE_UP_UNREPAIRED_NS = 60 * _MS
 
 _Packet = tuple[int, bool, bytes]
 
@@ -32,7 +30,7 @@ class VideoBuffer:
     def __init__(self, *, repairs: bool = True, sets: bytes = b"") -> None:
         """`repairs`: the sender repeats packets on request. `sets`: parameter sets from the SDP."""
         self._assembler = H264Assembler(sets)
-        self._nacks = NackList(give_up_ns=GIVE_UP_NS if repairs else GIVE_UP_UNREPAIRED_NS)
+        self._nacks = NackList(repairs=repairs)
         self._held: dict[int, _Packet] = {}
         self._next: int | None = None  # extended sequence number of the packet that the assembler takes next
         self._highest = 0
@@ -45,8 +43,8 @@ class VideoBuffer:
 
     @property
     def wants_keyframe(self) -> bool:
-        """Nothing can be shown before a keyframe comes, and none is on its way."""
-        return self._assembler.seeking and not self._assembler.in_keyframe
+        """The stream has begun, nothing can be shown before a keyframe comes, and none is on its way."""
+        return self._next is not None and self._assembler.seeking and not self._assembler.in_keyframe
 
     @property
     def needs_care(self) -> bool:
@@ -195,7 +193,7 @@ class VideoBuffer:
             self._highest = self._next - 1
         elif last is not None:
             self._give_up(last + 1, out)
-        elif self._tail_is_open and now_ns - self._newest_ns >= TAIL_NS:
+        if self._tail_is_open and now_ns - self._newest_ns >= TAIL_NS:
             self._highest += 1
             self._nacks.missed(self._highest, self._highest + 1, now_ns, give_up_ns=TAIL_GIVE_UP_NS)
         return out
