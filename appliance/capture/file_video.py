@@ -58,7 +58,6 @@ class FileVideoSource(PictureSource):
                 break
             if decoded >= _MOST_DECODED_AT_ONCE and late_ns > _LATEST_NS:
                 self._zero_ns += late_ns
-                break
             newest = frame
             decoded += 1
             self._next = next(self._footage, None)
