@@ -20,7 +20,7 @@ _OPUS, _H264, _RTX = 111, 102, 103  # payload types, as browsers number them
 _PROFILE = "42e01f"  # level 3.1: 720p30
 _PROFILE_TEXT = re.compile(r"[0-9a-fA-F]{6}")
 EXTENSIONS = {
-    "audio": {MID_URI: 1, AUDIO_LEVEL_URI: 2, ABS_SEND_TIME_URI: 3},
+    "audio": {MID_URI: 1, AUDIO_LEVEL_URI: 2},
     "video": {MID_URI: 1, ABS_SEND_TIME_URI: 3},
 }
 OPPOSITE = {"sendonly": "recvonly", "recvonly": "sendonly"}

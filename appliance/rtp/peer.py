@@ -172,12 +172,12 @@ class Peer:
         )
         if self._direction == "send":
             sender = self.video_sender if kind == "video" else self.audio_sender
-            self._transport.add_sender(sender, replace(parameters, ssrc=sender.ssrc, rtx_ssrc=sender.rtx_ssrc))
+            self._transport.streams.add_sender(sender, replace(parameters, ssrc=sender.ssrc, rtx_ssrc=sender.rtx_ssrc))
         else:
             receiver = self.video_receiver if kind == "video" else self.audio_receiver
             ssrc = section.ssrcs[0] if section.ssrcs else 0
             rtx_ssrc = section.rtx_ssrcs.get(ssrc, 0)
-            self._transport.add_receiver(
+            self._transport.streams.add_receiver(
                 receiver, replace(parameters, ssrc=ssrc, rtx_ssrc=rtx_ssrc, local_ssrc=random_ssrc())
             )
 

@@ -29,12 +29,10 @@ from OpenSSL import SSL
 
 from appliance.errors import MediaLost, UplinkError
 
-from . import rtcp
 from .ice import IceConfig, chosen_servers
 from .negotiation import LocalTransport
-from .plane import RtcpHandler, RtpReceiver, StreamParameters
 from .sdp import Candidate
-from .sender import RtpSender
+from .streams import Streams
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +74,7 @@ class SecureTransport:
         self._gather_component: Callable[..., Any] = self._connection.get_component_candidates
         # An instance attribute hides the method: our time limit, and loopback addresses, which aioice leaves out.
         self._connection.get_component_candidates = partial(self._gather, loopback)  # type: ignore[method-assign]
-        self._senders: list[tuple[RtpSender, StreamParameters]] = []
-        self._receivers: list[tuple[RtpReceiver, StreamParameters]] = []
-        self._by_payload_type: dict[int, RtpReceiver] = {}
-        self._rtcp_handlers: list[RtcpHandler] = []
+        self.streams = Streams()
         self._early: deque[bytes] = deque(maxlen=_MAX_EARLY)
         self._protect: Callable[[bytes], bytes] | None = None
         self._protect_rtcp: Callable[[bytes], bytes] | None = None
@@ -93,17 +88,13 @@ class SecureTransport:
         self._connecting: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._counts = dict.fromkeys(
-            ("packets_received", "bytes_received", "not_authentic", "malformed", "unknown_stream", "unsent"), 0
-        )
+        self._counts = dict.fromkeys(("not_authentic", "malformed", "unsent"), 0)
 
     # setting up
 
     async def _gather(self, loopback: bool, component: int, addresses: list[str]) -> Any:
-        if loopback and addresses:
+        if loopback and not self._relay_only:
             addresses = ["127.0.0.1"]
-        elif loopback and not self._relay_only:
-            addresses = ["127.0.0.1"]  # a machine without any network still has itself
         return await self._gather_component(component=component, addresses=addresses, timeout=GATHER_LIMIT_S)
 
     async def gather(self) -> None:
@@ -136,17 +127,6 @@ class SecureTransport:
             tuple((f.algorithm, f.value) for f in self._dtls.getLocalParameters().fingerprints[:1]),
             setup,
         )
-
-    def add_sender(self, sender: RtpSender, parameters: StreamParameters) -> None:
-        self._senders.append((sender, parameters))
-        self._rtcp_handlers.append(sender)
-
-    def add_receiver(self, receiver: RtpReceiver, parameters: StreamParameters) -> None:
-        self._receivers.append((receiver, parameters))
-        self._rtcp_handlers.append(receiver)
-        self._by_payload_type[parameters.payload_type] = receiver
-        if parameters.rtx_payload_type is not None:
-            self._by_payload_type[parameters.rtx_payload_type] = receiver
 
     def connect(
         self,
@@ -192,10 +172,7 @@ class SecureTransport:
         outgoing, incoming = self._dtls._tx_srtp, self._dtls._rx_srtp
         self._protect, self._protect_rtcp = outgoing.protect, outgoing.protect_rtcp
         self._unprotect, self._unprotect_rtcp = incoming.unprotect, incoming.unprotect_rtcp
-        for sender, parameters in self._senders:
-            sender.start(self, parameters)
-        for receiver, parameters in self._receivers:
-            receiver.start(self, parameters)
+        self.streams.start(self)
         self._connected.set()
         while self._early:
             self._media(self._early.popleft())
@@ -212,10 +189,7 @@ class SecureTransport:
         """The one place where the connection ends; nothing is sent after it."""
         if self.closed.done():
             return
-        for sender, _ in self._senders:
-            sender.stop()
-        for receiver, _ in self._receivers:
-            receiver.stop()
+        self.streams.stop()
         self._protect = self._protect_rtcp = self._unprotect = self._unprotect_rtcp = None
         self._early.clear()
         self.closed.set_result(reason)
@@ -270,27 +244,11 @@ class SecureTransport:
             return
         try:
             if 192 <= data[1] <= 223:
-                self._take_rtcp(unprotect_rtcp(data), arrival_ns)
-                return
-            packet = unprotect(data)
+                self.streams.take_rtcp(unprotect_rtcp(data), arrival_ns)
+            else:
+                self.streams.take_rtp(unprotect(data), arrival_ns)
         except pylibsrtp.Error:
             counts["not_authentic"] += 1
-            return
-        receiver = self._by_payload_type.get(packet[1] & 0x7F)
-        if receiver is None:
-            counts["unknown_stream"] += 1
-            return
-        counts["packets_received"] += 1
-        counts["bytes_received"] += len(packet)
-        receiver.handle_rtp(packet, arrival_ns)
-
-    def _take_rtcp(self, compound: bytes, arrival_ns: int) -> None:
-        try:
-            for packet_type, count, body in rtcp.split(compound):
-                for handler in self._rtcp_handlers:
-                    handler.handle_rtcp(packet_type, count, body, arrival_ns)
-        except ValueError:
-            self._counts["malformed"] += 1
 
     # packets out
 
@@ -334,8 +292,10 @@ class SecureTransport:
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait((self._connecting,))
-        if self._gathering is not None and not self._gathering.done():
+        if self._gathering is not None:
             await asyncio.wait((self._gathering,))  # bounded by GATHER_LIMIT_S
+            if not self._gathering.cancelled():
+                self._gathering.exception()  # told to whoever waited for it; if nobody did, it does not matter any more
         pump = self._dtls._task
         protocols = list(self._connection._protocols)
         try:
@@ -356,7 +316,12 @@ class SecureTransport:
         """Counters of the whole transport, and the path in use."""
         pair = self._connection._nominated.get(1)
         connected = self._connected.is_set() and not self.closed.done()
-        return {**self._counts, "connected": connected, "path": pair.local_candidate.type if pair is not None else None}
+        return {
+            **self.streams.numbers(),
+            **self._counts,
+            "connected": connected,
+            "path": pair.local_candidate.type if pair is not None else None,
+        }
 
 
 def _send_relayed(outer: Any, turn: Any, data: bytes, address: Any) -> None:

@@ -190,10 +190,10 @@ def test_what_a_far_end_encrypts_can_be_garbage_too(packets: list[tuple[int, byt
         peer = Peer(IceConfig(), loopback=True)
         transport = peer._transport
         video, audio = peer.add_senders()
-        transport._rtcp_handlers += [video, audio]
+        transport.streams._rtcp_handlers += [video, audio]
         for first, rest in packets:
-            transport._take_rtcp(bytes((first,)) + rest, 1)
-            transport._take_rtcp(bytes((0x80 | first & 0x1F, 200 + first % 8, 0, len(rest) // 4)) + rest, 1)
+            transport.streams.take_rtcp(bytes((first,)) + rest, 1)
+            transport.streams.take_rtcp(bytes((0x80 | first & 0x1F, 200 + first % 8, 0, len(rest) // 4)) + rest, 1)
             transport._datagram(lambda _data, _address: None, bytes((first,)) + rest, ("127.0.0.1", 1))
         await peer.close()
 

@@ -1,0 +1,69 @@
+"""The streams on one bundled transport: which decrypted packet is whose (RFC 9143), and their common start and end."""
+
+from typing import Any
+
+from . import rtcp
+from .plane import RtcpHandler, RtpReceiver, RtpTransport, StreamParameters
+from .sender import RtpSender
+
+
+class Streams:
+    """Routes RTP by payload type, which a bundle keeps distinct, and hands RTCP to all, who know their SSRCs."""
+
+    def __init__(self) -> None:
+        self._senders: list[tuple[RtpSender, StreamParameters]] = []
+        self._receivers: list[tuple[RtpReceiver, StreamParameters]] = []
+        self._by_payload_type: dict[int, RtpReceiver] = {}
+        self._rtcp_handlers: list[RtcpHandler] = []
+        self._packets = 0
+        self._bytes = 0
+        self._unknown = 0
+        self._malformed = 0
+
+    def add_sender(self, sender: RtpSender, parameters: StreamParameters) -> None:
+        self._senders.append((sender, parameters))
+        self._rtcp_handlers.append(sender)
+
+    def add_receiver(self, receiver: RtpReceiver, parameters: StreamParameters) -> None:
+        self._receivers.append((receiver, parameters))
+        self._rtcp_handlers.append(receiver)
+        self._by_payload_type[parameters.payload_type] = receiver
+        if parameters.rtx_payload_type is not None:
+            self._by_payload_type[parameters.rtx_payload_type] = receiver
+
+    def start(self, transport: RtpTransport) -> None:
+        for sender, parameters in self._senders:
+            sender.start(transport, parameters)
+        for receiver, parameters in self._receivers:
+            receiver.start(transport, parameters)
+
+    def stop(self) -> None:
+        for sender, _ in self._senders:
+            sender.stop()
+        for receiver, _ in self._receivers:
+            receiver.stop()
+
+    def take_rtp(self, packet: bytes, arrival_ns: int) -> None:
+        receiver = self._by_payload_type.get(packet[1] & 0x7F)
+        if receiver is None:
+            self._unknown += 1
+            return
+        self._packets += 1
+        self._bytes += len(packet)
+        receiver.handle_rtp(packet, arrival_ns)
+
+    def take_rtcp(self, compound: bytes, arrival_ns: int) -> None:
+        try:
+            for packet_type, count, body in rtcp.split(compound):
+                for handler in self._rtcp_handlers:
+                    handler.handle_rtcp(packet_type, count, body, arrival_ns)
+        except ValueError:
+            self._malformed += 1
+
+    def numbers(self) -> dict[str, Any]:
+        return {
+            "packets_received": self._packets,
+            "bytes_received": self._bytes,
+            "unknown_stream": self._unknown,
+            "malformed_rtcp": self._malformed,
+        }
