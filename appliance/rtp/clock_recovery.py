@@ -45,6 +45,10 @@ class StreamClock:
         self._anchor: tuple[int, int] | None = None
         self.has_report = False
 
+    @property
+    def has_origin(self) -> bool:
+        return self._anchor is not None
+
     def restart(self) -> None:
         """Another stream (SSRC) follows: its timestamps have nothing to do with the old ones."""
         self._anchor = None

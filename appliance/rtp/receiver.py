@@ -48,6 +48,7 @@ class _Receiver:
         self._payload_type = parameters.payload_type
         self._rtx_payload_type = -1 if parameters.rtx_payload_type is None else parameters.rtx_payload_type
         self._feedback = ReceiverFeedback(self._timeline, transport, parameters)
+        self._ssrc = parameters.ssrc
 
     def stop(self) -> None:
         """No more packets, no more reports."""
@@ -68,10 +69,10 @@ class _Receiver:
         if feedback is None:
             return None
         if header.payload_type == self._payload_type:
-            if header.ssrc != self._ssrc:
-                if not self._follow(header.ssrc, feedback, arrival_ns):
-                    return None
-                # Until a sender report comes, this packet's arrival is the origin of its time.
+            if header.ssrc != self._ssrc and not self._follow(header.ssrc, feedback, arrival_ns):
+                return None
+            if not feedback.clock.has_origin:
+                # Until a sender report comes, the first packet's arrival is the origin of the stream's time.
                 feedback.clock.time_of(header.timestamp, arrival_ns)
             feedback.statistics.packet(header.sequence, header.timestamp, arrival_ns)
         elif header.payload_type != self._rtx_payload_type:
@@ -181,7 +182,7 @@ class VideoReceiver(_Receiver):
             self._deliver(unit, arrival_ns)
         if buffer.needs_care or self._keyframe_wanted:
             next_ns = self._next_ns()
-            if next_ns is not None and (self._timer is None or next_ns < self._timer_ns):
+            if next_ns is not None and (self._timer is None or next_ns < self._timer_ns or next_ns <= arrival_ns):
                 self._arm(next_ns, arrival_ns)
 
     @property
