@@ -62,8 +62,10 @@ def write_footage(
     container_format: str | None = None,
     options: dict[str, str] | None = None,
     level: int | None = None,
+    noise: int = 0,
 ) -> Path:
-    """Numbered pictures as a video file; `level` makes them plain grey instead."""
+    """Numbered pictures as a video file; `level` makes them plain grey instead, `noise` hard to encode."""
+    rng = np.random.default_rng(5)
     width, height = size
     with av.open(str(path), "w", format=container_format) as container:
         stream: Any = container.add_stream(codec, rate=fps, options=options or {})
@@ -74,6 +76,10 @@ def write_footage(
             luma = numbered_picture(number, width, height)
             if level is not None:
                 luma[:] = level
+            if noise:
+                luma[timecode.height_of(width) :] += rng.integers(
+                    0, noise, (height - timecode.height_of(width), width), np.uint8
+                )
             planes = np.concatenate((luma, np.full((height // 2, width), 128, np.uint8)))
             frame = av.VideoFrame.from_ndarray(planes, "yuv420p").reformat(format=pixel_format)
             frame.pts = number
