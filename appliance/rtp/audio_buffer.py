@@ -69,7 +69,6 @@ class AudioBuffer:
         self._newest: int | None = None
         self._delay = PlayoutDelay()
         self._sequence = -1  # of the packet played last
-        self._packet_samples = BLOCK_SAMPLES
         self._stop_playing()
 
     def _stop_playing(self) -> None:
@@ -146,9 +145,10 @@ class AudioBuffer:
 
     def _skip_backlog(self) -> None:
         """After a stall everything comes at once: leave out what is too late for a conversation."""
-        if not self._packets or self._newest is None:
+        if not self._packets:
             return
-        end = self._newest + self._packet_samples
+        newest = max(self._packets)
+        end = newest + self._packets[newest].samples
         span = end - min(self._packets) + len(self._pcm) // 2
         if span <= (3 * BLOCK_SAMPLES if self._starved >= _FADE_AFTER else MAX_SPAN):
             return
@@ -203,7 +203,6 @@ class AudioBuffer:
         pcm = self._decode(packet.payload)
         self._position += packet.samples
         self._sequence = packet.sequence
-        self._packet_samples = packet.samples
         self._arrival_ns = packet.arrival_ns
         self._in_silence = opus_packet.is_silence(packet.payload)
         return self._resume(pcm[: 2 * packet.samples].ljust(2 * packet.samples, b"\0"))

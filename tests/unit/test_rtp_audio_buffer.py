@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from appliance.media.values import BLOCK_BYTES
@@ -265,6 +265,8 @@ def test_a_packet_that_opus_refuses_is_counted_and_silent() -> None:
     assert buffer.numbers()["decode_errors"] == 1
 
 
+# Packets of 10 and 60 ms far apart.
+@example([(0, 0, b"\x00", 0), (0, 1, b"\x19", 0), *[(0, 0, b"", 0)] * 5, (0, 5761, b"\x00", 0)])
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(
