@@ -1,4 +1,4 @@
-"""What is measured of a call's sound: beeps, delays and drop-outs, found in samples that a codec and noise went over."""
+"""What is measured of a call's sound: beeps, delays and drop-outs, found behind a codec and noise."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,139 @@
+"""A microphone that plays a sound file: whatever FFmpeg opens, as 48 kHz mono, in real time, over and over."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+
+from appliance.errors import DeviceError
+from appliance.media.bridge import ThreadBridge
+from appliance.media.clock import Clock
+from appliance.media.values import BLOCK_BYTES, SAMPLE_RATE, AudioBlock
+
+from .pace import BlockPace
+
+# A shorter file is kept and repeated from memory: opening one sample 48,000 times a second is no microphone.
+_SHORT_BYTES = 2 * SAMPLE_RATE
+_QUEUE_BLOCKS = 10
+
+
+class FileAudioSource:
+    """Decodes in a thread, just in time. Damaged parts are left out; a file without any sound is a DeviceError."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._skipped = 0
+        self._bridge = ThreadBridge[AudioBlock]("sound file", self._play, _QUEUE_BLOCKS)
+
+    @property
+    def xruns(self) -> int:
+        return self._skipped + self._bridge.dropped
+
+    async def __aenter__(self) -> Self:
+        self._bridge.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._bridge.stop()
+
+    def __aiter__(self) -> AsyncIterator[AudioBlock]:
+        return aiter(self._bridge)
+
+    def _play(self, put: Callable[[AudioBlock], None], stopping: threading.Event) -> None:
+        blocks = looped_blocks(self._path)
+        block = next(blocks)  # opening may take its time: the pace begins with the first sound
+        pace = BlockPace(self._clock)
+        while True:
+            pts_ns, wait_s = pace.next()
+            if stopping.wait(wait_s):
+                return
+            self._skipped = pace.skipped
+            put(AudioBlock(block, pts_ns))
+            block = next(blocks)
+
+
+def looped_blocks(path: Path) -> Iterator[bytes]:
+    """The file's sound in blocks of 20 ms, without end and without a seam where it begins again."""
+    waiting = bytearray()
+    short: bytes | None = None
+    while True:
+        length = 0
+        begin = bytearray()
+        for piece in _decoded(path) if short is None else (short,):
+            length += len(piece)
+            if length <= _SHORT_BYTES:
+                begin += piece
+            waiting += piece
+            while len(waiting) >= BLOCK_BYTES:
+                yield bytes(waiting[:BLOCK_BYTES])
+                del waiting[:BLOCK_BYTES]
+        if not length:
+            raise _unusable(path, "it holds no sound that can be decoded")
+        if short is None and length <= _SHORT_BYTES:
+            short = bytes(begin) * -(-_SHORT_BYTES // length)
+
+
+def _decoded(path: Path) -> Iterator[bytes]:
+    """One pass over the file, as 48 kHz mono."""
+    # FFmpeg would take addresses of networks and devices for names as well.
+    if not path.is_file():
+        raise _unusable(path, "there is no such file")
+    try:
+        with av.open(f"file:{path}", metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise _unusable(path, "it has no sound track")
+            resampler = _resampler()
+            for frame in _frames(container):
+                try:
+                    pieces = resampler.resample(frame)
+                except ValueError:
+                    # The track changes its rate or channels on the way.
+                    yield from _raw(resampler.resample(None))
+                    resampler = _resampler()
+                    pieces = resampler.resample(frame)
+                yield from _raw(pieces)
+            yield from _raw(resampler.resample(None))
+    except InvalidDataError as error:
+        raise _unusable(path, "it is not a sound file, or is damaged") from error
+    except (FFmpegError, OSError, ValueError) as error:
+        raise _unusable(path, str(error)) from error
+
+
+def _frames(container: InputContainer) -> Iterator[AudioFrame]:
+    """What can be decoded: damaged packets are left out, and a damaged end is the end."""
+    packets = container.demux(container.streams.audio[0])
+    while True:
+        try:
+            packet = next(packets, None)
+        except InvalidDataError:
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            continue
+        yield from frames
+
+
+def _resampler() -> AudioResampler:
+    return AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+
+
+def _raw(frames: list[AudioFrame]) -> Iterator[bytes]:
+    for frame in frames:
+        yield bytes(frame.planes[0])[: 2 * frame.samples]
+
+
+def _unusable(path: Path, reason: str) -> DeviceError:
+    return DeviceError(f"the sound file {path} cannot be played: {reason}; choose another file", problem="sound-file")
