@@ -19,10 +19,15 @@ from .pictures import Pacer, Picture, PictureSource, VideoConfig
 _MOST_PIXELS = 7680 * 4320
 # A file on a stalled network share must not silence the worker for long.
 _OPEN_TIMEOUT_S, _READ_TIMEOUT_S = 0.8, 0.8
-_MOST_ERRORS_IN_A_ROW = 300
+# A decoder may hold back some pictures; one that gives none for so many packets gives none at all.
+_MOST_FRUITLESS_PACKETS = 300
 # Later than this (a slow decoder, a suspended machine) the footage goes on from where it is instead of racing after.
 _LATEST_NS = NS_PER_S // 2
-_MOST_DECODED_AT_ONCE = 8
+_MOST_DECODED_LATE = 8
+# At any rate this many pictures a tick are enough: those of 240 a second for a line of 5.
+_MOST_DECODED_AT_ONCE = 50
+# What lies outside, a spoiled file says of its frame rate and time stamps.
+_LEAST_STEP_NS, _MOST_STEP_NS = 2_000_000, 10 * NS_PER_S
 
 
 class FileVideoSource(PictureSource):
@@ -56,13 +61,13 @@ class FileVideoSource(PictureSource):
             late_ns = now_ns - self._zero_ns - at_ns
             if late_ns < 0:
                 break
-            if decoded >= _MOST_DECODED_AT_ONCE and late_ns > _LATEST_NS:
+            if decoded >= (_MOST_DECODED_LATE if late_ns > _LATEST_NS else _MOST_DECODED_AT_ONCE):
                 self._zero_ns += late_ns
             newest = frame
             decoded += 1
             self._next = next(self._footage, None)
         if newest is not None:
-            self._shown = self._fitter.fit(newest, self._pixel_aspect)
+            self._shown = self._fitted(newest)
         return None if self._shown is None else Picture(self._shown, now_ns)
 
     def set_framerate(self, fps: int) -> None:
@@ -71,6 +76,15 @@ class FileVideoSource(PictureSource):
     def close(self) -> None:
         self._footage.close()
         self._close_file()
+
+    def _fitted(self, frame: av.VideoFrame) -> av.VideoFrame:
+        try:
+            return self._fitter.fit(frame, self._pixel_aspect)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise DeviceError(
+                f"the pictures of the video file {self._path} cannot be scaled ({error}); choose another file",
+                problem="video-file",
+            ) from error
 
     def _close_file(self) -> None:
         if self._container is not None:
@@ -103,6 +117,8 @@ class FileVideoSource(PictureSource):
         self._container, stream = _open(self._path)
         self._pixel_aspect = float(stream.codec_context.sample_aspect_ratio or 1)
         step_ns = round(NS_PER_S / (stream.average_rate or 25))
+        if not _LEAST_STEP_NS <= step_ns <= _MOST_STEP_NS:
+            step_ns = NS_PER_S // 25
         first_ns: int | None = None
         at_ns = -step_ns
         for frame in _pictures(self._container, stream):
@@ -111,31 +127,31 @@ class FileVideoSource(PictureSource):
             if frame.pts is not None and frame.time_base is not None:
                 stamp_ns = round(frame.pts * frame.time_base * NS_PER_S)
                 first_ns = stamp_ns if first_ns is None else first_ns
-                # Stamps that jump back or far ahead are a spoiled file's: go on at its frame rate.
-                if 0 < stamp_ns - first_ns - (expected_ns - step_ns) < 10 * NS_PER_S:
+                # Stamps that stand still or jump are a spoiled file's: go on at its frame rate.
+                if _LEAST_STEP_NS <= stamp_ns - first_ns - (expected_ns - step_ns) <= _MOST_STEP_NS:
                     at_ns = stamp_ns - first_ns
             yield frame, at_ns, at_ns + step_ns
 
 
 def _pictures(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
     """What can be decoded, to the end of the file or to where it is cut off."""
-    errors = 0
+    fruitless = 0
     packets = container.demux(stream)
-    while errors < _MOST_ERRORS_IN_A_ROW:
+    while fruitless < _MOST_FRUITLESS_PACKETS:
         try:
             packet = next(packets, None)
         except (av.FFmpegError, OSError):
             return
         if packet is None:
             return
+        fruitless += 1
         try:
             frames = packet.decode()
         except (av.FFmpegError, OSError):
-            errors += 1
             continue
         for frame in frames:
             if isinstance(frame, av.VideoFrame):
-                errors = 0
+                fruitless = 0
                 yield frame
 
 
@@ -163,4 +179,6 @@ def _open(path: str) -> tuple[InputContainer, VideoStream]:
             f"the video in {path} has no size that can be shown; choose another file", problem="video-file"
         )
     context.thread_count = 1
+    # A spoiled file may announce another size on the way.
+    context.options = {"max_pixels": str(_MOST_PIXELS)}
     return container, stream

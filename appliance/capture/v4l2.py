@@ -81,7 +81,10 @@ class V4l2Source(PictureSource):
             if newest is None and self._error is not None:
                 raise self._error
         if newest is not None:
-            return Picture(self._fitter.fit(newest[0], self._pixel_aspect), newest[1])
+            try:
+                return Picture(self._fitter.fit(newest[0], self._pixel_aspect), newest[1])
+            except (av.FFmpegError, OSError, ValueError) as error:
+                raise lost(self._config.device, error) from error
         if self._clock.now_ns() - self._heard_ns > self._limit_ns:
             raise DeviceError(
                 f"the camera {self._config.device} gives no pictures; check its cable", problem="camera-missing"

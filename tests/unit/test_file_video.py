@@ -1,7 +1,9 @@
 """Footage as a camera: in real time, looped without drift, in the right shape; files that are no footage are named."""
 
 import gc
+import time
 import wave
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -206,3 +208,39 @@ def test_pictures_whose_pixels_are_not_square_keep_their_shape() -> None:
     assert (fitted == 200).all()
     narrow = luma_of(Fitter(1024, 576).fit(grey))
     assert (narrow[:, :100] == 16).all()
+
+
+def test_spoiled_footage_plays_or_is_refused_and_never_holds_the_worker_up(tmp_path: Path) -> None:
+    whole = [
+        write_footage(tmp_path / "film.mkv", 12),
+        write_footage(tmp_path / "film.mp4", 12, codec="libx264", pixel_format="yuv420p"),
+        write_footage(tmp_path / "film.avi", 12, codec="ffv1", pixel_format="yuv444p"),
+        write_footage(tmp_path / "film.h264", 12, codec="libx264", pixel_format="yuv420p"),
+    ]
+    rng = np.random.default_rng(11)
+    for number in range(60):
+        good = whole[number % len(whole)]
+        data = bytearray(good.read_bytes())
+        for _ in range(int(rng.integers(1, 30))):
+            # Half of the damage where containers describe themselves.
+            data[rng.integers(len(data) if rng.random() < 0.5 else 600)] = rng.integers(256)
+        path = tmp_path / f"spoiled{good.suffix}"
+        path.write_bytes(data)
+        begun = time.monotonic()
+        with suppress(DeviceError):
+            source = a_source(path, TurnedClock())
+            for _ in range(20):
+                source.read()
+            source.close()
+        assert time.monotonic() - begun < 3
+
+
+def test_a_frame_rate_that_cannot_be_true_is_not_believed(tmp_path: Path) -> None:
+    path = write_footage(tmp_path / "film.avi", 5)
+    data = bytearray(path.read_bytes())
+    # The stream header's rate and scale, and the same number as time for each picture (AVI 1.0, `strh`, `avih`).
+    at = data.index(b"strh") + 8 + 20
+    data[at : at + 8] = (1).to_bytes(4, "little") + (452_984_857).to_bytes(4, "little")
+    path.write_bytes(data)
+    source = a_source(path, TurnedClock(), fps=25)
+    assert [next_number(source) for _ in range(7)] == [0, 1, 2, 3, 4, 0, 1]
