@@ -1,7 +1,8 @@
 """A microphone that plays a sound file: whatever FFmpeg opens, as 48 kHz mono, in real time, over and over."""
 
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,6 @@ from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
 
 from appliance.errors import DeviceError
-from appliance.media.bridge import ThreadBridge
 from appliance.media.clock import Clock
 from appliance.media.values import BLOCK_BYTES, SAMPLE_RATE, AudioBlock
 
@@ -21,45 +21,49 @@ from .pace import BlockPace
 
 # A shorter file is kept and repeated from memory: opening one sample 48,000 times a second is no microphone.
 _SHORT_BYTES = 2 * SAMPLE_RATE
-_QUEUE_BLOCKS = 10
+# Decoded at once, while the ones before are played: few trips to the thread, and time enough for a slow disk.
+_BATCH_BLOCKS = 10
 
 
 class FileAudioSource:
-    """Decodes in a thread, just in time. Damaged parts are left out; a file without any sound is a DeviceError."""
+    """Decodes ahead in a thread. Damaged parts are left out; a file without any sound is a DeviceError."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._skipped = 0
-        self._bridge = ThreadBridge[AudioBlock]("sound file", self._play, _QUEUE_BLOCKS)
+        self._pace: BlockPace | None = None
 
     @property
     def xruns(self) -> int:
-        return self._skipped + self._bridge.dropped
+        return self._pace.skipped if self._pace else 0
 
     async def __aenter__(self) -> Self:
-        self._bridge.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._bridge.stop()
+        return None
 
-    def __aiter__(self) -> AsyncIterator[AudioBlock]:
-        return aiter(self._bridge)
-
-    def _play(self, put: Callable[[AudioBlock], None], stopping: threading.Event) -> None:
+    async def __aiter__(self) -> AsyncIterator[AudioBlock]:
         blocks = looped_blocks(self._path)
-        block = next(blocks)  # opening may take its time: the pace begins with the first sound
-        pace = BlockPace(self._clock)
+        batch = await asyncio.to_thread(_take, blocks)
+        # Opening may take its time: the pace begins with the first sound.
+        pace = self._pace = BlockPace(self._clock)
         while True:
-            pts_ns, wait_s = pace.next()
-            if stopping.wait(wait_s):
-                return
-            self._skipped = pace.skipped
-            put(AudioBlock(block, pts_ns))
-            block = next(blocks)
+            following = asyncio.create_task(asyncio.to_thread(_take, blocks))
+            try:
+                for block in batch:
+                    pts_ns, wait_s = pace.next()
+                    await asyncio.sleep(wait_s)
+                    yield AudioBlock(block, pts_ns)
+                batch = await following
+            finally:
+                following.cancel()
+
+
+def _take(blocks: Iterator[bytes]) -> list[bytes]:
+    return list(itertools.islice(blocks, _BATCH_BLOCKS))
 
 
 def looped_blocks(path: Path) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Sound cards through ALSA: open by name, read and write 20 ms of 48 kHz mono, count what was lost.
 
 The one module that knows pyalsaaudio. Cards are opened without blocking: a driver that says nothing is an error after
-a second, not a thread that hangs. Where a card has no mono, two channels are mixed here.
+a second (three at the start), not a thread that hangs. Where a card has no mono, two channels are mixed here.
 """
 
 import ctypes
@@ -30,6 +30,8 @@ _PERIODS = 4
 # The next block is due when no more than this is left to play.
 _LOW_FRAMES = BLOCK_SAMPLES
 _STALL_NS = NS_PER_S
+# A television or a sound server may take this long before the first sample moves.
+_START_NS = 3 * NS_PER_S
 _POLL_MS = 100
 # Where the card tells its position only once a period, look again this soon after the time that was reckoned.
 _RECHECK_S = 0.002
@@ -71,6 +73,7 @@ class _Pcm:
         self._times = SampleClock()
         self._started_ns: int | None = None
         self._moved = 0  # frames read or written since `_started_ns`
+        self._running = False
         self.xruns = 0
         self._pcm, self.channels, self._buffer_frames = self._open()
 
@@ -119,6 +122,10 @@ class _Pcm:
             f"the {self._kind} {self._device!r} cannot be used: {reason}", problem=f"{self._kind}-missing"
         )
 
+    def _deadline_ns(self) -> int:
+        """When a card that does nothing has failed."""
+        return self._clock.now_ns() + (_STALL_NS if self._running else _START_NS)
+
     def _keep_pace(self, frames: int) -> None:
         """Refuse what runs ahead of the clock: it would flood everything behind it."""
         now_ns = self._clock.now_ns()
@@ -148,8 +155,8 @@ class CapturePcm(_Pcm):
             self._poll.register(descriptor, events)
 
     def read(self, stopping: threading.Event) -> AudioBlock | None:
-        """The next 20 ms; None when `stopping` is set. Raises DeviceError when the card is gone or silent for 1 s."""
-        deadline_ns = self._clock.now_ns() + _STALL_NS
+        """The next 20 ms; None when `stopping` is set. Raises DeviceError when the card is gone or gives nothing."""
+        deadline_ns = self._deadline_ns()
         wanted = BLOCK_SAMPLES * self._frame_bytes
         while len(self._waiting) < wanted:
             if stopping.is_set():
@@ -170,6 +177,7 @@ class CapturePcm(_Pcm):
                 raise self._error("it gives no sound; pull its plug and put it in again")
             else:
                 self._wait()
+        self._running = True
         frames = len(self._waiting) // self._frame_bytes + max(0, self._pcm.avail())
         measured_ns = self._clock.now_ns() - frames * NS_PER_S // SAMPLE_RATE
         samples = bytes(self._waiting[:wanted])
@@ -202,8 +210,8 @@ class PlaybackPcm(_Pcm):
         return self._times.stamp(at_ns)
 
     def wait_for_room(self, stopping: threading.Event) -> None:
-        """Return when 20 ms or less are left to play. Raises DeviceError when the card stands still for 1 s."""
-        deadline_ns = self._clock.now_ns() + _STALL_NS
+        """Return when 20 ms or less are left to play. Raises DeviceError when the card stands still."""
+        deadline_ns = self._deadline_ns()
         again = False
         while (over := self._queued() - _LOW_FRAMES) > 0:
             if self._clock.now_ns() > deadline_ns:
@@ -212,6 +220,8 @@ class PlaybackPcm(_Pcm):
             if stopping.wait(min(wait_s, _RECHECK_S) if again else wait_s):
                 return
             again = True
+        # Two blocks were written, and one has been played.
+        self._running = self._running or again
 
     def _queued(self) -> int:
         """Frames that wait to be played."""
@@ -226,7 +236,7 @@ class PlaybackPcm(_Pcm):
         """Write one block; False after an underrun, with the card ready for a new start."""
         data = samples if self.channels == 1 else to_stereo(samples)
         frame_bytes = 2 * self.channels
-        deadline_ns = self._clock.now_ns() + _STALL_NS
+        deadline_ns = self._deadline_ns()
         while data:
             count = self._call(self._pcm.write, data)
             if count == -errno.EPIPE:

@@ -18,7 +18,8 @@ from appliance.playout.speaker_factory import open_speaker
 
 from .runtime import EnginePort, run_worker
 
-log = logging.getLogger(__name__)
+# Run as a program, the module is called __main__.
+log = logging.getLogger("appliance.workers.sound")
 
 # Microphone blocks from one status to the next: 0.5 s.
 _STATUS_BLOCKS = 25

@@ -1,11 +1,14 @@
 """A sound card at pyalsaaudio's own interface, run by a clock that the test turns."""
 
 import errno
+import os
+import select
 from collections.abc import Callable
 from typing import Any
 
 import alsaaudio
 
+from appliance.media.clock import Clock
 from appliance.media.values import SAMPLE_RATE
 
 NS = 1_000_000_000
@@ -43,7 +46,7 @@ class StoppingAfter:
 class FakeCard:
     """One card: what it offers, its buffers in real numbers, and its plug."""
 
-    def __init__(self, clock: TurnedClock, channels: tuple[int, ...] = (1, 2), rate: int = SAMPLE_RATE) -> None:
+    def __init__(self, clock: Clock, channels: tuple[int, ...] = (1, 2), rate: int = SAMPLE_RATE) -> None:
         self.clock = clock
         self.channels = channels
         self.rate = rate
@@ -75,6 +78,7 @@ class FakePcm:
         self.voice: Callable[[int], int] = lambda frame: frame % 30_000
         self.written = bytearray()
         self.closed = False
+        self._descriptor: int | None = None
 
     def info(self) -> dict[str, Any]:
         return {
@@ -131,7 +135,15 @@ class FakePcm:
         return count
 
     def polldescriptors(self) -> list[tuple[int, int]]:
-        return []
+        if self._descriptor is None:
+            self._descriptor = os.open(os.devnull, os.O_RDONLY)  # always ready: the reader must not spin
+        return [(self._descriptor, select.POLLIN)]
+
+    def polldescriptors_revents(self, ready: list[tuple[int, int]]) -> int:
+        return select.POLLIN if ready else 0
 
     def close(self) -> None:
         self.closed = True
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -242,6 +242,7 @@ def test_a_microphone_that_says_nothing_for_a_second_is_missing(
     clock: TurnedClock, card: FakeCard, stop: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pcm = recorded(card, clock, monkeypatch)
+    pcm.read(stop)
     card.frozen = True
     began_ns = clock.now_ns()
     with pytest.raises(DeviceError, match="gives no sound"):
@@ -290,11 +291,31 @@ def test_a_speaker_that_is_pulled_is_missing(clock: TurnedClock, card: FakeCard)
 
 def test_a_speaker_that_stands_still_for_a_second_is_missing(clock: TurnedClock, card: FakeCard) -> None:
     pcm = PlaybackPcm("hw:CARD=Fake", clock, card.open)
+    waiting = StoppingAfter(clock)
+    for _ in range(3):
+        pcm.write(SILENCE)
+        pcm.wait_for_room(waiting)  # type: ignore[arg-type]
     card.frozen = True
+    stood_ns = clock.now_ns()
+    pcm.write(SILENCE)
+    with pytest.raises(DeviceError, match="takes no more sound"):
+        pcm.wait_for_room(waiting)  # type: ignore[arg-type]
+    assert clock.now_ns() - stood_ns < 1_100_000_000
+
+
+def test_a_television_may_take_two_seconds_before_the_first_sample(clock: TurnedClock, card: FakeCard) -> None:
+    class WakesUp(StoppingAfter):
+        def wait(self, seconds: float) -> bool:
+            card.frozen = clock.now_ns() < began_ns + 2_000_000_000
+            return super().wait(seconds)
+
+    began_ns = clock.now_ns()
+    card.frozen = True
+    pcm = PlaybackPcm("hw:CARD=Fake", clock, card.open)
     for _ in range(2):
         pcm.write(SILENCE)
-    with pytest.raises(DeviceError, match="takes no more sound"):
-        pcm.wait_for_room(StoppingAfter(clock))  # type: ignore[arg-type]
+        pcm.wait_for_room(WakesUp(clock))  # type: ignore[arg-type]
+    assert 2_000_000_000 <= clock.now_ns() - began_ns < 2_100_000_000
 
 
 def test_a_clock_that_drifts_is_followed() -> None:

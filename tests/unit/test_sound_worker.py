@@ -3,7 +3,7 @@
 import asyncio
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -24,13 +24,14 @@ LOUD = b"\x00\x20" * 960
 
 
 class Engine:
-    """Starts the worker and keeps what it says; `answer` is what a PULL gets."""
+    """Starts the worker and keeps what it says; a PULL gets the next of `answers`, or `answer`."""
 
     def __init__(self, audio: Audio, *, muted: bool = False, tap_dir: Path | None = None) -> None:
         self.blocks: list[tuple[bytes, int]] = []
         self.pulls: list[tuple[int, int]] = []  # when asked, when it will be heard
         self.reports: list[dict[str, Any]] = []
         self.answer: bytes | None = LOUD
+        self.answers: Iterator[bytes] = iter(())
         self.news = asyncio.Event()
         self.pid: int | None = None
         configure = {
@@ -48,8 +49,9 @@ class Engine:
     def _media(self, kind: Kind, payload: bytes, time_ns: int, is_keyframe: bool) -> None:
         if kind is Kind.PULL:
             self.pulls.append((time.monotonic_ns(), time_ns))
-            if self.answer is not None:
-                self.worker.send(Kind.AUDIO, self.answer, time_ns - 100_000_000)
+            answer = next(self.answers, self.answer)
+            if answer is not None:
+                self.worker.send(Kind.AUDIO, answer, time_ns - 100_000_000)
         else:
             assert kind is Kind.AUDIO
             self.blocks.append((payload, time_ns))
