@@ -10,11 +10,20 @@ Language = Literal["vi", "en"]
 Tier = Literal["tinh", "huyen", "xa", "phuong", "dac-khu"]
 
 
-def words(vi: str, en: str, unit: str | None = None) -> dict[str, Any]:
-    """What a form says of a setting: its label in both languages and its unit. Goes into the JSON schema as `x-…`."""
+# Stands for a secret wherever settings are shown.
+MASK = "********"
+
+
+def words(vi: str, en: str, unit: str | None = None, form: str | None = None) -> dict[str, Any]:
+    """What a form says of a setting: its label in both languages, its unit, and the form that its text must have.
+
+    Goes into the JSON schema as `x-…`.
+    """
     extra: dict[str, Any] = {"x-label": {"vi": vi, "en": en}}
     if unit:
         extra["x-unit"] = unit
+    if form:
+        extra["x-form"] = form
     return extra
 
 
@@ -53,6 +62,8 @@ def _bearer(value: SecretStr | None) -> SecretStr | None:
 
 
 def _credential(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and value.get_secret_value() == MASK:
+        raise ValueError("is the mask that stands for a secret, not a secret")
     if value is not None and not (len(value.get_secret_value()) <= 512 and value.get_secret_value().isprintable()):
         raise ValueError("must be at most 512 printable characters")
     return value
@@ -142,7 +153,7 @@ class IceServer(_Section):
     url: str = Field(
         pattern=r"^(stun|stuns|turn|turns):(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(\?transport=(udp|tcp))?$",
         max_length=255,
-        json_schema_extra=words("Địa chỉ", "Address"),
+        json_schema_extra=words("Địa chỉ", "Address", form="turn:turn.example.vn:3478?transport=tcp"),
     )
     username: OptionalText = Field(None, max_length=255, json_schema_extra=words("Tên đăng nhập", "User name"))
     credential: Credential = Field(None, json_schema_extra=words("Mật khẩu", "Credential"))
@@ -166,7 +177,12 @@ class Network(_Section):
 class Meeting(_Section):
     """One meeting this unit may join. `whip`: send over WHIP (RFC 9725), receive over WHEP."""
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", json_schema_extra=words("Mã cuộc họp", "Meeting id"))
+    id: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+        json_schema_extra=words(
+            "Mã cuộc họp", "Meeting id", form="giao-ban-2: small letters, digits, hyphens; at most 32"
+        ),
+    )
     name: Text = Field(min_length=1, max_length=64, json_schema_extra=words("Tên cuộc họp", "Meeting name"))
     kind: Literal["whip"] = Field("whip", json_schema_extra=words("Giao thức", "Protocol"))
     send_url: HttpUrl = Field(json_schema_extra=words("Địa chỉ gửi (WHIP)", "Send address (WHIP)"))
@@ -218,7 +234,7 @@ class Panel(_Section):
     listen: Annotated[str, AfterValidator(_listen)] = Field(
         "127.0.0.1:8088",
         pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$",
-        json_schema_extra=words("Địa chỉ trang quản trị", "Panel address"),
+        json_schema_extra=words("Địa chỉ trang quản trị", "Panel address", form="127.0.0.1:8088"),
     )
 
 

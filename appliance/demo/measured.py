@@ -16,7 +16,7 @@ from appliance.media import soundmark
 from appliance.media.values import SAMPLE_RATE
 
 from .measure import audio_delays, av_offset, percentiles, read_recording, read_shown, video_figures
-from .processes import Cost, Program, cost_of, free_port, wait_for
+from .processes import Cost, Program, bridgepoint, cost_of, free_port, wait_for
 from .unit import UnitPlan
 
 Say = Callable[[str], None]
@@ -36,7 +36,15 @@ async def measured(
             root = Path(folder)
             mcu, mcu_url = await start_mcu(parts, root, echo=True)
             say(f"lab MCU at {mcu_url}")
-            plan = UnitPlan("Xã Tân Lập", root / "unit", mcu_url, video, audio, panel, measured=True)
+            plan = UnitPlan.at_lab_mcu(
+                "Xã Tân Lập",
+                root / "unit",
+                mcu_url,
+                video_file=video,
+                audio_file=audio,
+                panel=panel,
+                measured=True,
+            )
             programs = [mcu, *await start_unit(parts, plan)]
             client = await wait_for("bridge point", lambda: workers_running(plan.socket), programs, START_LIMIT_S)
             parts.push_async_callback(client.close)
@@ -49,7 +57,8 @@ async def measured(
 async def start_mcu(parts: AsyncExitStack, root: Path, *, echo: bool, port: int | None = None) -> tuple[Program, str]:
     """Start a lab MCU on loopback and wait until it answers."""
     listen = f"127.0.0.1:{port or free_port()}"
-    mcu = Program("lab MCU", ["lab-mcu", "--listen", listen, *(["--echo"] if echo else [])], root / "mcu.log")
+    command = bridgepoint("lab-mcu", "--listen", listen, *(["--echo"] if echo else []))
+    mcu = Program("lab MCU", command, root / "mcu.log")
     await parts.enter_async_context(mcu)
     url = f"http://{listen}"
     async with aiohttp.ClientSession() as http:

@@ -22,12 +22,17 @@ class DemoError(ApplianceError):
     """The demonstration cannot go on; the message says which program failed and shows its last words."""
 
 
-class Program:
-    """One `bridgepoint` command as a child process, its output kept in a file. Ends with the `async with`."""
+def bridgepoint(*arguments: str) -> list[str]:
+    """The command line of our own program."""
+    return [sys.executable, "-m", "appliance", *arguments]
 
-    def __init__(self, name: str, arguments: Sequence[str], log_file: Path) -> None:
+
+class Program:
+    """A child process, its output kept in a file. Ends with the `async with`."""
+
+    def __init__(self, name: str, command: Sequence[str], log_file: Path) -> None:
         self._name = name
-        self._arguments = arguments
+        self._command = command
         self._log_file = log_file
         self._process: asyncio.subprocess.Process | None = None
 
@@ -39,10 +44,7 @@ class Program:
     async def __aenter__(self) -> Self:
         with self._log_file.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "appliance",
-                *self._arguments,
+                *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -39,8 +39,14 @@ async def show(say: Callable[[str], None], draw: Callable[[Sequence[str]], None]
             say("1/4 lab MCU ...")
             mcu, mcu_url = await start_mcu(parts, root, echo=False, port=_port(MCU_PORT))
             plans = [
-                UnitPlan("Xã Tân Lập", root / "tan-lap", mcu_url, panel=f"127.0.0.1:{_port(8088)}"),
-                UnitPlan("Phường Bến Nghé", root / "ben-nghe", mcu_url, FOOTAGE / "person.mkv", FOOTAGE / "speech.ogg"),
+                UnitPlan.at_lab_mcu("Xã Tân Lập", root / "tan-lap", mcu_url, panel=f"127.0.0.1:{_port(8088)}"),
+                UnitPlan.at_lab_mcu(
+                    "Phường Bến Nghé",
+                    root / "ben-nghe",
+                    mcu_url,
+                    video_file=FOOTAGE / "person.mkv",
+                    audio_file=FOOTAGE / "speech.ogg",
+                ),
             ]
             programs: list[Program] = [mcu]
             clients: list[tuple[UnitPlan, ControlClient]] = []

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import tomli_w
 
-from .processes import Program
+from .processes import Program, bridgepoint
 
 ROOM = "giao-ban"
 
@@ -19,11 +19,20 @@ class UnitPlan:
 
     name: str
     folder: Path
-    mcu_url: str
+    send_url: str
+    receive_url: str
     video_file: Path | None = None
     audio_file: Path | None = None
     panel: str | None = None
     measured: bool = False
+    # A command that runs the unit's programs elsewhere, such as in a network namespace.
+    prefix: tuple[str, ...] = ()
+
+    @classmethod
+    def at_lab_mcu(cls, name: str, folder: Path, mcu_url: str, **more: Any) -> Self:
+        """A unit that meets in the lab MCU's room."""
+        who = quote(name, safe="")
+        return cls(name, folder, f"{mcu_url}/whip/{ROOM}/{who}", f"{mcu_url}/whep/{ROOM}/{who}", **more)
 
     @property
     def socket(self) -> Path:
@@ -34,7 +43,6 @@ class UnitPlan:
         return self.folder / "taps"
 
     def settings(self) -> dict[str, Any]:
-        who = quote(self.name, safe="")
         video: dict[str, Any] = {"source": "testcard", "time_code": True}
         if self.video_file is not None:
             video = {"source": "file", "file": str(self.video_file), "time_code": self.measured}
@@ -51,8 +59,8 @@ class UnitPlan:
                 {
                     "id": ROOM,
                     "name": "Giao ban thử",
-                    "send_url": f"{self.mcu_url}/whip/{ROOM}/{who}",
-                    "receive_url": f"{self.mcu_url}/whep/{ROOM}/{who}",
+                    "send_url": self.send_url,
+                    "receive_url": self.receive_url,
                     "allow_http": True,
                 }
             ],
@@ -67,9 +75,10 @@ class UnitPlan:
 
     def programs(self) -> Sequence[Program]:
         """The engine, and the panel where one is wanted."""
-        where = ["--state-dir", str(self.folder), "--socket", str(self.socket)]
-        run = [*where, "run", *(["--tap-dir", str(self.taps)] if self.measured else [])]
-        programs = [Program(self.name, run, self.folder / "engine.log")]
+        where = ("--state-dir", str(self.folder), "--socket", str(self.socket))
+        taps = ("--tap-dir", str(self.taps)) if self.measured else ()
+        programs = [Program(self.name, [*self.prefix, *bridgepoint(*where, "run", *taps)], self.folder / "engine.log")]
         if self.panel is not None:
-            programs.append(Program("panel", [*where, "panel", "--listen", self.panel], self.folder / "panel.log"))
+            command = [*self.prefix, *bridgepoint(*where, "panel", "--listen", self.panel)]
+            programs.append(Program("panel", command, self.folder / "panel.log"))
         return programs

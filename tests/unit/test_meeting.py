@@ -11,8 +11,8 @@ import pytest
 
 from appliance.errors import ControlError, CredentialsRejected, MediaLost, UplinkError
 from appliance.intent import Intent, IntentFile
-from appliance.meeting import Meeting
 from appliance.media.values import AudioBlock, EncodedFrame
+from appliance.meeting import Meeting
 from appliance.settings import Meeting as MeetingSettings
 from appliance.state import ApplianceState, MeetingState, StateStore
 from appliance.supervisor import Supervisor, TooManyBugsError
