@@ -121,9 +121,9 @@ class Meeting:
         attempt = 0
         while True:
             self._live_since = None
-            self.session = self._open_session(meeting)
             error: UplinkError
             try:
+                self.session = self._open_session(meeting)
                 await self.session.run()
                 error = UplinkError("the session ended without a reason", problem="connection-lost")
             except UplinkError as failure:

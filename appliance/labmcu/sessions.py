@@ -283,4 +283,4 @@ def _revealed(offer: str) -> str:
 def _arrived(peer: Peer) -> int:
     """How many packets of the far end have come: media and reports."""
     numbers = peer.numbers()
-    return int(numbers["packets_received"]) + int(numbers.get("rtcp_received", 0))
+    return int(numbers["packets_received"]) + int(numbers["rtcp_received"])

@@ -9,7 +9,7 @@ import json
 import struct
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, cast
 
 from appliance.errors import PipeError
 
@@ -55,8 +55,8 @@ class WorkerPipe(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # A cast: uvloop's transports are none of asyncio's classes.
+        self._transport = transport = cast(asyncio.Transport, transport)
         # The bound is ours (`send` drops); the transport's own flow control would only add calls.
         transport.set_write_buffer_limits(high=self._max_buffered)
 

@@ -64,7 +64,7 @@ def _check(code: int, what: str) -> int:
 class OpusEncoder:
     """Encodes blocks of 20 ms for speech. Not for use by two threads at once."""
 
-    def __init__(self, bitrate: int = 32_000, *, fec: bool = True, expected_loss_percent: int = 5) -> None:
+    def __init__(self, bitrate: int = 32_000, *, fec: bool = True, expected_loss_percent: int = 10) -> None:
         """`expected_loss_percent`: how much of the bit rate goes to redundancy for the packet before (0: none)."""
         self._state: int | None = None
         library = _library()

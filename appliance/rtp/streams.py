@@ -17,6 +17,7 @@ class Streams:
         self._rtcp_handlers: list[RtcpHandler] = []
         self._packets = 0
         self._bytes = 0
+        self._reports = 0
         self._unknown = 0
         self._malformed = 0
 
@@ -57,6 +58,7 @@ class Streams:
             for packet_type, count, body in rtcp.split(compound):
                 for handler in self._rtcp_handlers:
                     handler.handle_rtcp(packet_type, count, body, arrival_ns)
+            self._reports += 1
         except ValueError:
             self._malformed += 1
 
@@ -64,6 +66,7 @@ class Streams:
         return {
             "packets_received": self._packets,
             "bytes_received": self._bytes,
+            "rtcp_received": self._reports,
             "unknown_stream": self._unknown,
             "malformed_rtcp": self._malformed,
         }

@@ -80,7 +80,7 @@ class FakePeer:
         self.closings += 1
 
     def numbers(self) -> dict[str, int]:
-        return {"packets_received": self.arrived}
+        return {"packets_received": self.arrived, "rtcp_received": 0}
 
 
 @dataclass

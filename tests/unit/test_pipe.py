@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,15 @@ async def test_messages_of_every_kind_arrive_whole_and_in_order() -> None:
         kind, payload, _, _ = await right.next()
         assert kind is Kind.CONTROL
         assert parse_control(payload) == {"cmd": "mute", "on": True}
+
+
+def test_it_works_on_uvloop_as_the_engine_runs_it() -> None:
+    async def exchange() -> None:
+        async with a_pair() as (left, right):
+            left.pipe.send(Kind.VIDEO, b"k" * 300_000, 5, is_keyframe=True)
+            assert await right.next() == (Kind.VIDEO, b"k" * 300_000, 5, True)
+
+    uvloop.run(exchange())
 
 
 async def test_a_reader_that_stops_costs_frames_up_to_the_next_keyframe_and_no_memory() -> None:
