@@ -49,8 +49,8 @@ class Engine:
         self._settings = settings
         self._store = store
         self._supervisor = Supervisor()
-        self._intent_file = IntentFile(options.state_dir / "intent.json")
-        self._intent = Intent()
+        self._intent = Intent(muted=settings.audio.join_muted)
+        self._intent_file = IntentFile(options.state_dir / "intent.json", self._intent)
         self._saving: set[asyncio.Task[None]] = set()
         self._meeting = Meeting(
             store, self._supervisor, {meeting.id: meeting for meeting in settings.meetings}, self._open_session
@@ -137,8 +137,13 @@ class Engine:
         self._remember(meeting_id=joined)
 
     def leave(self) -> None:
+        """Leave the meeting; the microphone is again as it is to be at the next one's start."""
+        was_in = self._intent.meeting_id
         self._meeting.leave()
         self._remember(meeting_id=None)
+        # Only now, when nothing of the room leaves any more.
+        if was_in is not None:
+            self.mute(on=self._settings.audio.join_muted)
 
     def mute(self, *, on: bool) -> None:
         self._router.set_muted(on)

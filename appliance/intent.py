@@ -22,8 +22,10 @@ class Intent:
 class IntentFile:
     """The intent on disk, replaced atomically. A spoiled file is the safe intent: no meeting, muted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, first: Intent | None = None) -> None:
+        """`first`: what a unit wants that has never been asked."""
         self._path = path
+        self._first = first or Intent()
         self._writing = asyncio.Lock()
         self._wanted = Intent()
 
@@ -35,7 +37,7 @@ class IntentFile:
                 raise TypeError("meeting_id")
             self._wanted = Intent(meeting_id, bool(muted), bool(camera_on))
         except FileNotFoundError:
-            self._wanted = Intent()
+            self._wanted = self._first
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("intent file %s cannot be read (%s): starting in standby", self._path, error)
             self._wanted = Intent()

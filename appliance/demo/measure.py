@@ -18,6 +18,8 @@ from appliance.media.values import SAMPLE_RATE
 NS = 1_000_000_000
 # A person sees a standing picture from about a tenth of a second on.
 FREEZE_NS = 100_000_000
+# Less is found by a drop-out's margins (soundmark).
+STEADY_SAMPLES = SAMPLE_RATE // 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,31 @@ def video_figures(shown: list[ShownFrame], until_ns: int) -> dict[str, Any]:
 
 def audio_delays(mic: Recording, speaker: Recording) -> list[tuple[int, float]]:
     """(capture time ns, mouth to ear ms) for each stretch of sound found again in what was played."""
-    if not len(mic.samples) or not len(speaker.samples):
-        return []
-    # Both on one line: the speaker's record begins `lead` samples after the microphone's.
-    lead = (speaker.start_ns - mic.start_ns) * SAMPLE_RATE // NS
-    heard = speaker.samples[-lead:] if lead < 0 else np.concatenate((np.zeros(lead, np.int16), speaker.samples))
-    found = soundmark.delay_by_correlation(mic.samples, heard, SAMPLE_RATE)
+    found = soundmark.delay_by_correlation(mic.samples, _heard_on_line_of(mic, speaker), SAMPLE_RATE)
     return [(mic.start_ns + int(place) * NS // SAMPLE_RATE, delay * 1000 / SAMPLE_RATE) for place, delay in found]
+
+
+def audio_gaps(mic: Recording, speaker: Recording) -> list[float]:
+    """Lengths (ms) of the silences that were heard where the microphone had sound.
+
+    A jitter buffer changes the delay now and then: each stretch of one delay is looked at by itself.
+    """
+    heard = _heard_on_line_of(mic, speaker)
+    stretches: list[tuple[int, int]] = []
+    for place, delay in soundmark.delay_by_correlation(mic.samples, heard, SAMPLE_RATE):
+        if not stretches or abs(delay - stretches[-1][1]) > STEADY_SAMPLES:
+            stretches.append((place, delay))
+    ends = [place for place, _ in stretches[1:]] + [len(mic.samples)]
+    lengths: list[int] = []
+    for (begin, delay), end in zip(stretches, ends, strict=True):
+        lengths += soundmark.gaps(mic.samples[begin:end], heard[begin : end + delay], delay)
+    return [length * 1000 / SAMPLE_RATE for length in lengths]
+
+
+def _heard_on_line_of(mic: Recording, speaker: Recording) -> npt.NDArray[np.int16]:
+    """What was played, from the sample on that was heard when the microphone's record begins."""
+    lead = (speaker.start_ns - mic.start_ns) * SAMPLE_RATE // NS
+    return speaker.samples[-lead:] if lead < 0 else np.concatenate((np.zeros(lead, np.int16), speaker.samples))
 
 
 def av_offset(delays: list[tuple[int, float]], shown: list[ShownFrame]) -> dict[str, float | None]:

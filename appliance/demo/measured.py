@@ -12,10 +12,8 @@ import aiohttp
 
 from appliance.control.client import ControlClient
 from appliance.errors import ControlError
-from appliance.media import soundmark
-from appliance.media.values import SAMPLE_RATE
 
-from .measure import audio_delays, av_offset, percentiles, read_recording, read_shown, video_figures
+from .measure import audio_delays, audio_gaps, av_offset, percentiles, read_recording, read_shown, video_figures
 from .processes import Cost, Program, bridgepoint, cost_of, free_port, wait_for
 from .unit import UnitPlan
 
@@ -100,6 +98,7 @@ async def _call(
     pids = {"engine": programs[1].pid} | {name: worker["pid"] for name, worker in state["workers"].items()}
     if len(programs) > 2:
         pids["panel"] = programs[2].pid
+    before_numbers = state["numbers"]
     before = _costs(pids | {"mcu": programs[0].pid})
     joined_ns = time.monotonic_ns()
     await client.ask("join")
@@ -126,6 +125,7 @@ async def _call(
         "joined_ns": joined_ns,
         "ended_ns": ended_ns,
         "numbers": state["numbers"],
+        "numbers_before": before_numbers,
         "problems": [problem["code"] for problem in state["problems"]],
         "cpu_s": {name: value for name, value in cpu.items() if name != "mcu"},
         "pss_mb": {name: value for name, value in pss.items() if name != "mcu"},
@@ -139,31 +139,26 @@ def _costs(pids: dict[str, int]) -> dict[str, Cost]:
 
 def _from_records(taps: Path, call: dict[str, Any]) -> dict[str, Any]:
     """Replace the raw parts of `call` by what the records of the unit show."""
-    joined_ns, ended_ns, numbers = call.pop("joined_ns"), call.pop("ended_ns"), call.pop("numbers")
+    joined_ns, ended_ns = call.pop("joined_ns"), call.pop("ended_ns")
+    numbers, before = call.pop("numbers"), call.pop("numbers_before")
+    session = numbers["session"]
     shown = [frame for frame in read_shown(taps / "shown.csv") if joined_ns <= frame.shown_ns <= ended_ns]
     mic = read_recording(taps, "mic").between(joined_ns, ended_ns)
     speaker = read_recording(taps, "speaker").between(joined_ns, ended_ns)
-    delays = audio_delays(mic, speaker)
-    gaps = soundmark.gaps(mic.samples, speaker.samples, delays_in_samples(delays)) if delays else []
+    delays, gaps = audio_delays(mic, speaker), audio_gaps(mic, speaker)
     return {
         "connect_ms": round((shown[0].shown_ns - joined_ns) / 1e6, 1) if shown else None,
         "video": {
-            "frames_captured": numbers["camera"].get("frames"),
-            "frames_sent": numbers["session"].get("video_frames_sent"),
+            "frames_captured": numbers["camera"]["frames"] - before.get("camera", {}).get("frames", 0),
+            "frames_sent": session.get("video_out_frames_sent", 0),
             **video_figures(shown, ended_ns),
         },
         "audio": {
-            "blocks_sent": numbers["session"].get("audio_blocks_sent"),
-            "blocks_played": numbers["sound"].get("played"),
+            "blocks_sent": session.get("audio_out_blocks_sent", 0),
+            "blocks_played": numbers["sound"]["played"] - before.get("sound", {}).get("played", 0),
             "gaps": len(gaps),
-            "gap_ms": round(sum(gaps) * 1000 / SAMPLE_RATE, 1),
+            "gap_ms": round(sum(gaps), 1),
             "mouth_to_ear_ms": percentiles([delay for _, delay in delays]),
         },
         "av_offset_ms": av_offset(delays, shown),
     }
-
-
-def delays_in_samples(delays: list[tuple[int, float]]) -> int:
-    """The typical delay in samples."""
-    middle = sorted(delay for _, delay in delays)[len(delays) // 2]
-    return int(middle * SAMPLE_RATE / 1000)

@@ -41,6 +41,12 @@ class Program:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        assert self._process is not None
+        return self._process.returncode
+
     async def __aenter__(self) -> Self:
         with self._log_file.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -71,6 +77,11 @@ class Program:
         assert self._process is not None
         if self._process.returncode is not None:
             raise DemoError(f"{self._name} ended with status {self._process.returncode}:\n{self.last_words()}")
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit status."""
+        assert self._process is not None
+        return await self._process.wait()
 
     def last_words(self) -> str:
         try:

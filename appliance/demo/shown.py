@@ -106,8 +106,7 @@ def _line(plan: UnitPlan, state: dict[str, Any]) -> str:
     numbers = state["numbers"]
     screen, session = numbers.get("screen", {}), numbers.get("session", {})
     word = _STATE_WORDS.get(state["meeting"]["state"], state["meeting"]["state"])
+    sent, seen = session.get("video_out_frames_sent", 0), screen.get("shown", 0)
     problems = "; ".join(problem["cause"]["en"] for problem in state["problems"])
-    return (
-        f"  {plan.name:<18} {word:<28} sent {session.get('video_frames_sent', 0):>6}  shown {screen.get('shown', 0):>6}"
-        f"  freezes {screen.get('freezes', 0):>3}  {problems}"
-    )
+    freezes = screen.get("freezes", 0)
+    return f"  {plan.name:<18} {word:<28} sent {sent:>6}  shown {seen:>6}  freezes {freezes:>3}  {problems}"

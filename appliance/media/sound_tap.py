@@ -15,13 +15,16 @@ _FLUSH_BYTES = 48_000
 class SoundTap:
     """Writes `name`.s16le (all blocks in order) and `name`.idx (pairs of int64: sample index, time of that sample).
 
-    A pair stands where the time line does not follow from the pair before: at the start, and behind each hole.
+    A pair stands where the time line does not follow from the pair before: at the start, and behind each hole. The
+    record of a worker that died is gone on with.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._samples = folder.joinpath(f"{name}.s16le").open("wb")
-        self._index = folder.joinpath(f"{name}.idx").open("wb")
-        self._count = 0
+        self._samples = folder.joinpath(f"{name}.s16le").open("ab")
+        self._index = folder.joinpath(f"{name}.idx").open("ab")
+        for file, size in ((self._samples, 2), (self._index, _MARK.size)):
+            file.truncate(file.tell() // size * size)
+        self._count = self._samples.tell() // 2
         self._unflushed = 0
         self._mark: tuple[int, int] | None = None
 

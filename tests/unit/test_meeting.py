@@ -185,3 +185,7 @@ def test_a_spoiled_intent_is_standby_and_muted(tmp_path: Path, content: bytes) -
     path = tmp_path / "intent.json"
     path.write_bytes(content)
     assert IntentFile(path).load() == Intent(None, muted=True, camera_on=True)
+
+
+def test_a_unit_that_has_never_been_asked_wants_what_its_settings_say(tmp_path: Path) -> None:
+    assert IntentFile(tmp_path / "intent.json", Intent(muted=False)).load() == Intent(None, muted=False)
