@@ -25,5 +25,5 @@ fix:
 	.venv/bin/ruff format .
 
 bench:
-	@tools/setup test
+	@tools/setup bench
 	$(PYTHON) -m bench.call $(ARGS)
