@@ -265,7 +265,9 @@ class MediaRouter:
 
 def scene_of(state: ApplianceState) -> dict[str, Any]:
     """What the screen is to show besides the far end's picture."""
-    problem = state.problems[-1].as_dict() if state.problems else None
+    # The worst, and of those the newest: a screen has room for one.
+    worst = max(state.problems, key=lambda p: (p.text.severity == "fault", p.since_unix_s), default=None)
+    problem = worst.as_dict() if worst is not None else None
     return {
         "cmd": "scene",
         "state": state.meeting.state.value,

@@ -1,0 +1,223 @@
+"""Where media meet: what the router hands to workers and session, with both replaced by records."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from appliance.errors import ControlError
+from appliance.media.pipe import Kind
+from appliance.media.values import AudioBlock, EncodedFrame
+from appliance.routing import FAILURES_TO_TELL, MediaRouter, scene_of
+from appliance.settings import Settings
+from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore, WorkerState, WorkerStatus
+from appliance.worker_process import WorkerProcess
+
+KEYFRAME = EncodedFrame(b"\0\0\0\1\x65", 7, True)
+MS = 1_000_000
+
+
+class RecordedSession:
+    """A session that keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.video: list[EncodedFrame] = []
+        self.audio: list[AudioBlock] = []
+        self.far: AudioBlock | None = None
+        self.keyframes = 0
+
+    async def run(self) -> None:
+        raise NotImplementedError
+
+    def send_video(self, frame: EncodedFrame) -> None:
+        self.video.append(frame)
+
+    def send_audio(self, block: AudioBlock) -> None:
+        self.audio.append(block)
+
+    def pull_audio(self, heard_at_ns: int) -> AudioBlock | None:
+        return self.far
+
+    def request_far_keyframe(self) -> None:
+        self.keyframes += 1
+
+    def numbers(self) -> Mapping[str, Any]:
+        return {}
+
+
+class Bench:
+    """A router with workers that keep what they are sent, and a session that a test may take away."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = StateStore(ApplianceState(unit_name="Xã Tân Lập"))
+        self.session: RecordedSession | None = RecordedSession()
+        self.router = MediaRouter(Settings(), self.store, lambda: self.session, None)
+        self.commands: dict[str, list[dict[str, Any]]] = {}
+        self.media: dict[str, list[tuple[Kind, bytes, int, bool]]] = {}
+        for name in ("camera", "sound", "screen"):
+            self._record(monkeypatch, getattr(self.router, name), name)
+
+    def _record(self, monkeypatch: pytest.MonkeyPatch, worker: WorkerProcess, name: str) -> None:
+        commands, media = self.commands.setdefault(name, []), self.media.setdefault(name, [])
+
+        def command(message: dict[str, Any]) -> bool:
+            commands.append(message)
+            return True
+
+        def send(kind: Kind, payload: bytes, time_ns: int = 0, *, is_keyframe: bool = False) -> bool:
+            media.append((kind, payload, time_ns, is_keyframe))
+            return True
+
+        monkeypatch.setattr(worker, "command", command)
+        monkeypatch.setattr(worker, "send", send)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+def test_picture_and_sound_of_the_room_go_to_the_session_and_nowhere_without_one(bench: Bench) -> None:
+    session = bench.session
+    assert session is not None
+    bench.router._camera_media(Kind.VIDEO, KEYFRAME.data, 7, True)
+    bench.router._sound_media(Kind.AUDIO, b"\1\0" * 960, 9, False)
+    assert session.video == [KEYFRAME]
+    assert session.audio == [AudioBlock(b"\1\0" * 960, 9)]
+    bench.session = None
+    bench.router._camera_media(Kind.VIDEO, KEYFRAME.data, 8, True)
+    bench.router._sound_media(Kind.AUDIO, bytes(1920), 10, False)
+    assert (len(session.video), len(session.audio)) == (1, 1)
+
+
+def test_each_pull_of_the_speaker_is_answered_even_when_there_is_nothing(bench: Bench) -> None:
+    assert bench.session is not None
+    bench.router._sound_media(Kind.PULL, b"", 5, False)
+    bench.session.far = AudioBlock(b"\2\0" * 960, 3)
+    bench.router._sound_media(Kind.PULL, b"", 6, False)
+    bench.session = None
+    bench.router._sound_media(Kind.PULL, b"", 7, False)
+    assert [payload for _, payload, _, _ in bench.media["sound"]] == [b"", b"\2\0" * 960, b""]
+
+
+def test_the_encoder_follows_the_line_within_its_settings_and_starts_afresh_with_a_session(bench: Bench) -> None:
+    for bps in (900_000, 905_000, 20_000, 50_000_000):
+        bench.router.bandwidth(bps)
+    bench.router.bandwidth(500_000)
+    bench.router.session_over()
+    assert [c["bps"] for c in bench.commands["camera"] if c["cmd"] == "bitrate"] == [
+        836_000,  # what the sound does not need
+        64_000,  # never less than a picture needs
+        2_000_000,  # never more than is configured
+        436_000,
+        2_000_000,
+    ]
+
+
+def test_a_restarted_camera_goes_on_at_the_line_s_bit_rate_and_off_when_it_was_off(bench: Bench) -> None:
+    bench.router.bandwidth(564_000)
+    bench.router.set_camera(False)
+    setup = bench.router._camera_setup()
+    assert setup["video"]["bitrate_kbps"] == 500
+    assert setup["camera_on"] is False
+
+
+def test_a_restarted_microphone_is_as_muted_as_the_room_wants(bench: Bench) -> None:
+    bench.router.set_muted(False)
+    assert bench.router._sound_setup()["muted"] is False
+    bench.router.set_muted(True)
+    assert bench.router._sound_setup()["muted"] is True
+    assert bench.commands["sound"] == [{"cmd": "mute", "on": False}, {"cmd": "mute", "on": True}]
+
+
+def test_the_picture_waits_for_the_sound_and_one_late_report_moves_nothing(bench: Bench) -> None:
+    for number in range(20):
+        late = 80 * MS if number == 11 else 0
+        bench.router._sound_report({"type": "played", "pts_ns": number * MS, "heard_ns": (number + 60) * MS + late})
+    assert bench.commands["screen"] == [{"cmd": "sync", "delay_ns": 60 * MS}]
+
+
+def test_a_part_has_one_problem_at_a_time_and_loses_it_when_it_works(bench: Bench) -> None:
+    def status(code: str | None) -> None:
+        problem = {"code": code, "detail": "x"} if code else None
+        bench.router._camera_report({"type": "status", "frames": 1, "problem": problem})
+
+    def told() -> list[str]:
+        return [problem.code for problem in bench.store.state.problems]
+
+    status("camera-missing")
+    assert told() == ["camera-missing"]
+    status("camera-busy")
+    assert told() == ["camera-busy"]
+    status(None)
+    assert told() == []
+    assert bench.store.state.numbers["camera"] == {"type": "status", "frames": 1}
+
+
+def test_a_worker_that_keeps_failing_is_told_and_forgiven_when_all_run_again(bench: Bench) -> None:
+    failed = bench.router._failure_counter("camera")
+    for attempt in range(FAILURES_TO_TELL):
+        assert bench.store.state.problems == ()
+        failed(RuntimeError("gone"), attempt)
+    assert [problem.code for problem in bench.store.state.problems] == ["worker-failing"]
+    assert bench.store.state.workers["camera"].restarts == FAILURES_TO_TELL
+    bench.router.withdraw_worker_problem(0.0)
+    assert bench.store.state.problems != ()
+    bench.store.set_worker("camera", WorkerStatus(WorkerState.RUNNING, 1, FAILURES_TO_TELL))
+    bench.router.withdraw_worker_problem(-1.0)
+    assert bench.store.state.problems == ()
+
+
+async def test_a_snapshot_is_the_answer_to_its_own_question(bench: Bench) -> None:
+    first, second = (asyncio.ensure_future(bench.router.snapshot()) for _ in range(2))
+    while len(bench.commands["screen"]) < 2:
+        await asyncio.sleep(0)
+    bench.router._screen_media(Kind.BLOB, b"two", 2, False)
+    bench.router._screen_media(Kind.BLOB, b"none asked", 77, False)
+    bench.router._screen_media(Kind.BLOB, b"one", 1, False)
+    assert (await first, await second) == (b"one", b"two")
+
+
+async def test_a_snapshot_that_does_not_come_is_an_error_that_says_what_to_do(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.routing.SNAPSHOT_LIMIT_S", 0.01)
+    with pytest.raises(ControlError, match="try again"):
+        await bench.router.snapshot()
+
+
+async def test_leaving_the_meeting_takes_its_bit_rate_and_its_lip_sync_along(bench: Bench) -> None:
+    following = asyncio.ensure_future(bench.router._follow_state())
+    bench.store.update(meeting=MeetingStatus(MeetingState.LIVE, "a", "Giao ban"))
+    while not any(c.get("state") == "live" for c in bench.commands["screen"]):
+        await asyncio.sleep(0)
+    bench.router.bandwidth(500_000)
+    bench.store.update(meeting=MeetingStatus(MeetingState.REJOINING, "a", "Giao ban"))
+    while {"cmd": "sync", "delay_ns": None} not in bench.commands["screen"]:
+        await asyncio.sleep(0)
+    following.cancel()
+    assert bench.commands["camera"][-1] == {"cmd": "bitrate", "bps": 2_000_000}
+
+
+def test_a_far_decoder_s_need_reaches_the_mcu_and_the_mcu_s_reaches_our_encoder(bench: Bench) -> None:
+    assert bench.session is not None
+    bench.router._screen_report({"type": "keyframe"})
+    bench.router.keyframe_wanted()
+    assert bench.session.keyframes == 1
+    assert bench.commands["camera"] == [{"cmd": "keyframe"}]
+
+
+def test_the_scene_names_the_meeting_and_the_worst_problem() -> None:
+    store = StateStore(ApplianceState(unit_name="Xã Tân Lập"))
+    assert scene_of(store.state)["title"] == "Xã Tân Lập"
+    store.update(meeting=MeetingStatus(MeetingState.REJOINING, "a", "Giao ban"))
+    store.raise_problem("connection-lost", "detail for the technician")
+    store.raise_problem("mcu-credentials")
+    store.raise_problem("microphone-missing")
+    assert scene_of(store.state)["problem"]["cause"]["en"].startswith("The conference centre rejects")
+    store.clear_problem("mcu-credentials", "microphone-missing")
+    scene = scene_of(store.state)
+    assert scene["title"] == "Giao ban"
+    assert scene["problem"]["cause"]["vi"].startswith("Mất kết nối")
+    assert "detail" not in str(scene)
