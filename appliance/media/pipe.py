@@ -56,7 +56,7 @@ class WorkerPipe(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast: uvloop's transports are none of asyncio's classes.
-        self._transport = transport = cast(asyncio.Transport, transport)
+        self._transport = transport = cast("asyncio.Transport", transport)
         # The bound is ours (`send` drops); the transport's own flow control would only add calls.
         transport.set_write_buffer_limits(high=self._max_buffered)
 

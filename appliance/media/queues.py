@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,19 +34,3 @@ class DropOldestQueue(Generic[T]):
 
     def clear(self) -> None:
         self._items.clear()
-
-
-class FanOut(Generic[T]):
-    """Hand each item to everybody who listens now. Listeners are plain calls and must not block."""
-
-    def __init__(self) -> None:
-        self._listeners: list[Callable[[T], None]] = []
-
-    def add(self, listener: Callable[[T], None]) -> Callable[[], None]:
-        """Start listening; the returned call ends it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    def put(self, item: T) -> None:
-        for listener in tuple(self._listeners):
-            listener(item)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from appliance.lipsync import PlayoutDelay
 from appliance.media.bridge import ThreadBridge
 from appliance.media.clock import ns_to_48k, ns_to_90k, ntp_of, ntp_to_ns, ticks_to_ns
-from appliance.media.queues import DropOldestQueue, FanOut
+from appliance.media.queues import DropOldestQueue
 from appliance.problems import CATALOGUE
 from appliance.state import ApplianceState, StateStore
 
@@ -22,21 +22,6 @@ async def test_a_full_queue_drops_the_oldest_and_counts() -> None:
         queue.put(item)
     assert [await queue.get() for _ in range(3)] == [2, 3, 4]
     assert queue.dropped == 2
-
-
-async def test_a_listener_may_leave_while_it_is_called() -> None:
-    fan: FanOut[int] = FanOut()
-    heard: list[int] = []
-    leave: Callable[[], None] = lambda: None  # noqa: E731
-
-    def once(item: int) -> None:
-        heard.append(item)
-        leave()
-
-    leave = fan.add(once)
-    fan.put(1)
-    fan.put(2)
-    assert heard == [1]
 
 
 async def test_what_a_thread_puts_arrives_in_order_and_then_its_error() -> None:
