@@ -1,6 +1,6 @@
 # make demo   a meeting on this machine: lab MCU, two bridge points, no hardware needed
 # make test   every test; peers that this distribution lacks are skipped and counted
-.PHONY: demo test lint bench setup fix
+.PHONY: demo test lint bench setup fix hwtest
 PYTHON := .venv/bin/python
 
 setup:
@@ -27,3 +27,7 @@ fix:
 bench:
 	@tools/setup bench
 	$(PYTHON) -m bench.call $(ARGS)
+
+hwtest:
+	@tools/setup test
+	$(PYTHON) -m pytest hwtests $(ARGS)

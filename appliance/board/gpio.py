@@ -108,8 +108,12 @@ class GpioBoard:
 
 
 def _pin_factory() -> Any:
-    """The board's pins where the kernel has a GPIO chip, simulated ones elsewhere."""
-    if not any(Path("/dev").glob("gpiochip*")):
+    """The board's pins where there is one, simulated ones elsewhere.
+
+    Many PCs have a GPIO chip as well, with who knows what on its pins; only boards describe themselves to the kernel by
+    a device tree.
+    """
+    if not Path("/proc/device-tree/model").exists() or not any(Path("/dev").glob("gpiochip*")):
         return MockFactory()
     try:
         from gpiozero.pins.lgpio import LGPIOFactory
