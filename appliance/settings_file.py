@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from pydantic import ValidationError
 
 from .errors import SettingsError, SettingsFault
@@ -207,3 +208,16 @@ def _without(data: Any, locs: list[Location]) -> Any:
     if isinstance(data, list | tuple):
         return [_without(v, deeper[i]) if i in deeper else v for i, v in enumerate(data) if i not in here]
     return data
+
+
+def as_text(values: Mapping[str, Any]) -> str:
+    """Settings as TOML for people to read; what is not set is left out."""
+    return tomli_w.dumps(_set_values(values))
+
+
+def _set_values(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _set_values(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_set_values(item) for item in value]
+    return value

@@ -73,14 +73,11 @@ def load(state_dir: Path, defaults: Path | None = None, *, repair: bool = True) 
     """
     base, problems = _image_defaults(defaults)
     main, backup = (_examine(state_dir / name, base) for name in (MAIN, BACKUP))
-    if backup.settings is not None and main.settings is not None and not main.overrides and backup.overrides:
-        # The commonest damage: a file of no bytes, or cut before its first key. Whoever wants defaults removes both.
-        if main.seal is not Seal.INTACT:
-            main.refuse("is empty, but its second copy is not")
-    if repair:
-        kept = [name for copy in (main, backup) if (name := _keep_aside(copy, problems))]
-    else:
-        kept = []
+    # The commonest damage: a file of no bytes, or cut before its first key. Whoever wants defaults removes both.
+    is_emptied = main.settings is not None and not main.overrides and main.seal is not Seal.INTACT
+    if is_emptied and backup.settings is not None and backup.overrides:
+        main.refuse("is empty, but its second copy is not")
+    kept = [name for copy in (main, backup) if repair and (name := _keep_aside(copy, problems))]
     aside = f" (kept as {', '.join(kept)})" if kept else ""
     if main.settings is not None:
         if repair and (main.seal is not Seal.INTACT or main.raw != backup.raw):
@@ -119,6 +116,14 @@ def save(state_dir: Path, overrides: Mapping[str, Any], defaults: Path | None = 
         ) from error
     log.info("settings: saved, generation %s", newest + 1)
     return settings
+
+
+def check_file(path: Path, defaults: Path | None = None) -> Settings:
+    """Check one file as it would be taken over the image's defaults. Raises SettingsError with all its faults."""
+    raw = settings_file.read(path)
+    if raw is None:
+        raise settings_file.damaged(path.name, "does not exist")
+    return settings_file.check(_merge(_image_defaults(defaults)[0], settings_file.parse(raw, path.name)), path.name)
 
 
 # reading

@@ -1,0 +1,1 @@
+"""The sub-commands of `bridgepoint` that are not a part's own."""

@@ -1,0 +1,39 @@
+"""What the commands that ask the engine share: the question, the exit status, errors for people and for programs."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from appliance.control.blocking import ask
+from appliance.errors import ControlError
+from appliance.paths import Paths
+
+FAILED, BAD_INPUT, NOT_RUNNING = 1, 2, 3
+
+json_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object."
+)
+
+
+def question(paths: Paths, do: str, *, as_json: bool, **arguments: Any) -> Any:
+    """Ask the engine; when it refuses or is not there, say so and end."""
+    try:
+        return ask(paths.socket, do, **arguments)
+    except ControlError as error:
+        fail(error, as_json=as_json)
+
+
+def fail(error: ControlError, *, as_json: bool) -> NoReturn:
+    """End with the error, as one JSON object on stdout or as a sentence on stderr."""
+    if as_json:
+        print_json({"error": {"code": error.code, "message": str(error)}})
+    else:
+        click.echo(f"bridgepoint: {error}", err=True)
+    sys.exit(NOT_RUNNING if error.code == "not-running" else FAILED)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
