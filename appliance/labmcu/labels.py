@@ -2,24 +2,17 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
 
-from appliance.errors import ApplianceError
+from appliance.media.drawing import text_mask
 
 Plane = npt.NDArray[np.uint8]
 
-_FONTS = (Path(__file__).resolve().parent.parent / "media" / "fonts", Path("/usr/share/fonts"))
 _INK = 225
 _LABEL_GROUND = 24
 _LABEL_PADDING = 8
-
-
-class LabelError(ApplianceError):
-    """No text can be drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,31 +22,12 @@ class Label:
     luma: Plane
 
 
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    for folder in _FONTS:
-        for path in sorted(folder.rglob("*Sans*Bold.ttf")):
-            return ImageFont.truetype(str(path), size)
-    raise LabelError("no font with Vietnamese letters is installed; install one with: apt install fonts-dejavu-core")
-
-
-def _mask(text: str, size: int) -> Plane:
-    """How much of each pixel the text covers (0 to 255)."""
-    font = _font(size)
-    left, _, right, _ = font.getbbox(text)
-    # A line of a font is higher than its size: accents stand above capitals, tails hang below.
-    height = size * 5 // 4
-    image = Image.new("L", (max(1, int(right - min(0, left))), height))
-    ImageDraw.Draw(image).text((0, height // 2), text, fill=255, font=font, anchor="lm")
-    return np.asarray(image)
-
-
 def _inked(text: str, size: int, ground: int, max_width: int) -> Plane:
     """Text on its ground, made smaller until it is no wider than `max_width`, then cut."""
     size = max(8, size)
-    mask = _mask(text, size)
+    mask = text_mask(text, size)
     if mask.shape[1] > max_width:
-        mask = _mask(text, max(8, size * max_width // mask.shape[1]))[:, :max_width]
+        mask = text_mask(text, max(8, size * max_width // mask.shape[1]))[:, :max_width]
     blended = ground + mask.astype(np.uint16) * (_INK - ground) // 255
     return blended.astype(np.uint8)
 

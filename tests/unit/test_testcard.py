@@ -131,8 +131,3 @@ def test_vietnamese_names_are_written_out() -> None:
     assert plain.shape[0] == accented.shape[0] == 60
     assert accented[:12].max() == 0 or accented.sum() > plain.sum()
     assert accented.max() == 255
-
-
-def test_without_a_font_names_are_written_without_accents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.capture.letters._font_file", lambda: None)
-    assert (pillow_lettering("Điểm cầu Tân Lập", 40) == pillow_lettering("Diem cau Tan Lap", 40)).all()
