@@ -14,7 +14,7 @@ from .media.pipe import Kind, WorkerPipe, parse_control
 log = logging.getLogger(__name__)
 
 # Workers report each 0.5 s; a room notices a frozen picture after about a second.
-SILENCE_LIMIT_S = 1.2
+SILENCE_LIMIT_S = 1.5
 # The first import of a codec library from an SD card takes its time.
 START_LIMIT_S = 15.0
 EXIT_LIMIT_S = 1.5
@@ -103,7 +103,9 @@ class WorkerProcess:
                 left = self._heard + limit - time.monotonic()
                 if left <= 0:
                     raise WorkerError(f"{self._name} worker {process.pid} is silent for {limit:.1f} s; replacing it")
-                await asyncio.wait((gone, exited), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                # The limit shrinks when the worker becomes ready, which does not end this wait.
+                wait_s = min(left, SILENCE_LIMIT_S)
+                await asyncio.wait((gone, exited), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 if exited.done():
                     raise WorkerError(f"{self._name} worker {process.pid} ended with status {exited.result()}")
                 if gone.done():

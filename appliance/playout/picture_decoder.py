@@ -1,4 +1,4 @@
-"""H.264 to pictures in a thread of its own: encoded frames in, pictures out in the loop; broken streams are survived."""
+"""H.264 to pictures in a thread of its own: encoded frames in, pictures out in the loop."""
 
 import asyncio
 import queue

@@ -1,4 +1,4 @@
-"""When each far-end picture is decoded and shown, so that lips and voices are together. Pure: the caller has the clock."""
+"""When each far-end picture is decoded and shown, so that lips and voices are together. Pure: no clock of its own."""
 
 from collections import deque
 
@@ -86,7 +86,7 @@ class Schedule:
         self._encoded_bytes = 0
 
     def _due_ns(self, pts_ns: int, seen_ns: int) -> int:
-        """When to show a picture; at once (when it was first seen) where nothing is known or what is known is absurd."""
+        """When to show a picture; at once (when first seen) where nothing is known or what is known is absurd."""
         if self.delay_ns is None:
             return seen_ns
         due_ns = pts_ns + self.delay_ns
