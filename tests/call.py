@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from appliance.control.client import ControlClient
 
+from appliance.control.client import ControlClient
 from appliance.demo.measure import NS, Recording, ShownFrame, audio_delays, read_recording, read_shown
 from appliance.demo.measured import start_unit, workers_running
 from appliance.demo.processes import Program, wait_for

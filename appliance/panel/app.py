@@ -185,12 +185,10 @@ def _add_api(app: Flask, ask: Ask) -> None:
 def _act(ask: Ask, what: str, form: Any) -> Any:
     """One of the actions, with its arguments from a form."""
     switch = form.get("on")
-    match what:
-        case "join":
-            return ask("join", meeting=form.get("meeting") or None)
-        case "leave":
-            return ask("leave")
-        case "mute" | "camera" if switch in ("0", "1"):
-            return ask(what, on=switch == "1")
-        case _:
-            abort(404, gettext("There is no such action."))
+    if what == "join":
+        return ask("join", meeting=form.get("meeting") or None)
+    if what == "leave":
+        return ask("leave")
+    if what in ("mute", "camera") and switch in ("0", "1"):
+        return ask(what, on=switch == "1")
+    return abort(404, gettext("There is no such action."))

@@ -5,6 +5,7 @@ import signal
 import sys
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -47,12 +48,18 @@ def panel(paths: Paths, listen: str | None) -> None:
         sys.exit(1)
     logging.getLogger("waitress").setLevel(logging.ERROR)
     shown = f"[{host}]" if ":" in host else host
-    _say(f"Panel: http://{shown}:{server.effective_port}/")
+    _say(f"Panel: http://{shown}:{_port(server)}/")
     signal.signal(signal.SIGTERM, _end)
     try:
         server.run()
     except (KeyboardInterrupt, SystemExit):
         server.close()
+
+
+def _port(server: Any) -> int:
+    """The port that was taken; a name with several addresses has several servers."""
+    listening = getattr(server, "effective_listen", None)
+    return int(listening[0][1] if listening else server.effective_port)
 
 
 def _say(line: str) -> None:
