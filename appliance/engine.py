@@ -56,7 +56,7 @@ class Engine:
             store, self._supervisor, {meeting.id: meeting for meeting in settings.meetings}, self._open_session
         )
         self._router = MediaRouter(settings, store, lambda: self._meeting.session, options.tap_dir)
-        self._router.on_connected(self._meeting.connected)
+        self._router.on_session(self._meeting.connected, self._meeting.lost)
         self._board: GpioBoard | None = None
 
     def _open_session(self, meeting: MeetingSettings) -> Session:

@@ -87,6 +87,12 @@ class Meeting:
             self._become(MeetingState.LIVE, next_try_unix_s=None)
             self._store.clear_problem(*SESSION_PROBLEMS)
 
+    def lost(self, error: UplinkError) -> None:
+        """The session's word that media have ceased: the room is told at once, not after the goodbye to a dead MCU."""
+        if self.session is not None and self.status.state is MeetingState.LIVE:
+            self._store.raise_problem(error.problem, str(error))
+            self._become(MeetingState.REJOINING)
+
     # the job
 
     async def run(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .errors import ControlError
+from .errors import ControlError, UplinkError
 from .lipsync import PlayoutDelay
 from .media.pipe import Kind
 from .media.values import AudioBlock, EncodedFrame
@@ -40,6 +40,7 @@ class MediaRouter:
         self._session = session
         self._tap_dir = str(tap_dir) if tap_dir else None
         self._connected: Callable[[], None] = lambda: None
+        self._lost: Callable[[UplinkError], None] = lambda error: None
         self._delay = PlayoutDelay()
         self._scene: dict[str, Any] = {}
         self._codes: dict[str, str | None] = {}
@@ -50,8 +51,9 @@ class MediaRouter:
         self.sound = self._worker("sound", self._sound_setup, self._sound_media, self._sound_report)
         self.screen = self._worker("screen", self._screen_setup, self._screen_media, self._screen_report)
 
-    def on_connected(self, call: Callable[[], None]) -> None:
-        self._connected = call
+    def on_session(self, connected: Callable[[], None], lost: Callable[[UplinkError], None]) -> None:
+        """Who is told when media flow, and when they have ceased to."""
+        self._connected, self._lost = connected, lost
 
     async def run(self, supervisor: Supervisor) -> None:
         """Keep the three workers and their view of the state until cancelled."""
@@ -81,6 +83,9 @@ class MediaRouter:
     def connected(self) -> None:
         self._connected()
         self.camera.command({"cmd": "keyframe"})
+
+    def lost(self, error: UplinkError) -> None:
+        self._lost(error)
 
     def far_video(self, frame: EncodedFrame) -> None:
         self.screen.send(Kind.VIDEO, frame.data, frame.pts_ns, is_keyframe=frame.is_keyframe)

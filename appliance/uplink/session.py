@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from appliance.errors import UplinkError
 from appliance.media.values import AudioBlock, EncodedFrame
 
 
@@ -11,6 +12,9 @@ class SessionEvents(Protocol):
 
     def connected(self) -> None:
         """Media flows: our sound and picture are accepted, and the far end's have begun to arrive."""
+
+    def lost(self, error: UplinkError) -> None:
+        """The session has ended badly; `run` raises the same error once its goodbye to the MCU is over."""
 
     def far_video(self, frame: EncodedFrame) -> None:
         """A complete picture from the MCU, in decoding order."""

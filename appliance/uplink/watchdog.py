@@ -3,7 +3,7 @@
 from appliance.errors import MediaLost
 from appliance.media.clock import NS_PER_S
 
-SILENCE_S = 2.5
+SILENCE_S = 2.25
 FIRST_PACKET_S = 10.0
 TICK_S = 0.25
 

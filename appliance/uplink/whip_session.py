@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from appliance import settings
-from appliance.errors import CredentialsRejected, MediaLost
+from appliance.errors import CredentialsRejected, MediaLost, UplinkError
 from appliance.media.clock import Clock, MediaClock
 from appliance.media.values import AudioBlock, EncodedFrame
 from appliance.rtp.opus import OpusEncoder
@@ -93,6 +93,9 @@ class WhipSession:
             )
             jobs = [asyncio.ensure_future(job) for job in (send.run(), receive.run(), self._stay(send, receive))]
             await self._first_failure(jobs)
+        except UplinkError as error:
+            self._events.lost(error)
+            raise
         finally:
             await uninterrupted(self._goodbye(jobs))
 

@@ -48,8 +48,8 @@ class LabMcu:
     async def inside(self) -> list[str]:
         """The names of who sends into the room."""
         async with aiohttp.ClientSession() as http, http.get(f"{self.url}/api/rooms") as answer:
-            rooms = await answer.json()
-        return [member["name"] for room in rooms for member in room["participants"]]
+            found = await answer.json()
+        return [member["name"] for room in found["rooms"] for member in room["participants"]]
 
 
 @pytest.fixture

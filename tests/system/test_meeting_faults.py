@@ -95,7 +95,8 @@ async def test_mute_and_camera_off_hold_back_sound_and_picture(unit: Unit) -> No
     began = unit.now_ns()
     await unit.until_heard(began + 2_500_000_000)
     assert unit.beeps(began) == []
-    assert unit.heard_power(began) == 0
+    # Opus makes 0 or 1 of 32768 of silence.
+    assert unit.heard_power(began) < 2
     pictures = unit.shown(began)
     assert len(pictures) > 10, "the wall goes on"
     assert [picture for picture in pictures if picture.captured_ns is not None] == []

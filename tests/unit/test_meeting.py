@@ -107,6 +107,21 @@ async def test_joining_twice_opens_one_session() -> None:
         assert len(room.sessions) == 1
 
 
+async def test_the_room_is_told_of_a_loss_before_the_goodbye_to_the_dead_mcu_is_over() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        session = await room.session(1)
+        room.meeting.connected()
+        room.meeting.lost(MediaLost("nothing arrives"))
+        assert room.meeting.status.state is MeetingState.REJOINING
+        assert [problem.code for problem in room.store.state.problems] == ["connection-lost"]
+        session.outcome.set_exception(MediaLost("nothing arrives"))
+        await room.session(2)
+        assert room.meeting.status.reconnects == 1
+        room.meeting.connected()
+        assert room.store.state.problems == ()
+
+
 async def test_leaving_says_goodbye_and_is_standby_at_once() -> None:
     async with a_room() as room:
         room.meeting.join("a")

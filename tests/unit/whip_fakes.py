@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from appliance.errors import NegotiationFailed
+from appliance.errors import NegotiationFailed, UplinkError
 from appliance.media.values import AudioBlock, EncodedFrame
 
 from .whip_endpoint import ANSWER, OFFER
@@ -95,6 +95,10 @@ class Heard:
         self.times_connected = 0
         self.keyframes_wanted = 0
         self.bps: list[int] = []
+        self.losses: list[UplinkError] = []
+
+    def lost(self, error: UplinkError) -> None:
+        self.losses.append(error)
 
     def connected(self) -> None:
         self.times_connected += 1
