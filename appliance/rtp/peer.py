@@ -97,7 +97,7 @@ class Peer:
         if self._offered:
             raise RuntimeError("a peer offers once")
         attribute = _ATTRIBUTE[self._direction]
-        await self._transport.gather()
+        await self._transport.gather(controlling=True)
         self._offered = tuple(
             negotiation.offered_section(kind, mid, attribute, *self._ssrcs(kind))
             for mid, kind in (("0", "audio"), ("1", "video"))
@@ -111,7 +111,7 @@ class Peer:
         """Take the far end's answer and begin to connect. Raises NegotiationFailed when no whole session can result."""
         answer = sdp.parse(answer_sdp)
         agreed = negotiation.check_answer(self._offered, answer)
-        self._connect(answer, agreed, controlling=True)
+        self._connect(answer, agreed)
 
     async def answer(self, offer_sdp: str, *, direction: Direction) -> str:
         """Answer a far end's offer and begin to connect. Raises NegotiationFailed when we have nothing in common."""
@@ -124,7 +124,7 @@ class Peer:
             self.add_senders()
         else:
             self.add_receivers()
-        await self._transport.gather()
+        await self._transport.gather(controlling=offer.ice_lite)
         sections = [
             negotiation.answered_section(taken[index], _ATTRIBUTE[direction], *self._ssrcs(section.kind))
             if index in taken
@@ -135,19 +135,18 @@ class Peer:
         text = negotiation.write(
             local, sections, session_id=self._session_id, stream=self._stream, bundle=bool(offer.bundle), offer=False
         )
-        self._connect(offer, {agreed.section.kind: agreed for agreed in taken.values()}, controlling=offer.ice_lite)
+        self._connect(offer, {agreed.section.kind: agreed for agreed in taken.values()})
         return text
 
     def _ssrcs(self, kind: str) -> tuple[int, int]:
         sender = self._video_sender if kind == "video" else self._audio_sender
         return (sender.ssrc, sender.rtx_ssrc) if sender is not None else (random_ssrc(), 0)
 
-    def _connect(self, far: sdp.Description, agreed: dict[str, Agreed], *, controlling: bool) -> None:
+    def _connect(self, far: sdp.Description, agreed: dict[str, Agreed]) -> None:
         tagged = negotiation.check_transport(far)
         for kind, stream in agreed.items():
             self._add_stream(kind, stream)
         self._transport.connect(
-            controlling=controlling,
             # The far end is the DTLS client when it says active; an offer that leaves it open gets our "active".
             role="server" if tagged.setup == "active" else "client",
             ice=RTCIceParameters(tagged.ufrag, tagged.password, far.ice_lite),

@@ -97,8 +97,13 @@ class SecureTransport:
             addresses = ["127.0.0.1"]
         return await self._gather_component(component=component, addresses=addresses, timeout=GATHER_LIMIT_S)
 
-    async def gather(self) -> None:
-        """Find our candidates. Raises UplinkError when there is none."""
+    async def gather(self, *, controlling: bool) -> None:
+        """Find our candidates. Raises UplinkError when there is none.
+
+        `controlling`: our role in ICE (RFC 8445 section 6.1.1), needed already here: the far end's first checks come
+        before its answer, and a wrong role then leads to a role conflict that may never be resolved.
+        """
+        self._connection.ice_controlling = controlling
         # In a task of its own: aioice would leave sockets behind if it were cancelled in the middle.
         self._gathering = asyncio.ensure_future(self._gatherer.gather())
         try:
@@ -131,14 +136,12 @@ class SecureTransport:
     def connect(
         self,
         *,
-        controlling: bool,
         role: str,
         ice: RTCIceParameters,
         dtls: RTCDtlsParameters,
         candidates: list[Candidate],
     ) -> None:
         """Begin to connect; `wait_connected` tells how it ends."""
-        self._connection.ice_controlling = controlling
         self._dtls._set_role(role)
         self._dtls.on("statechange", self._state_changed)
         self._ice.on("statechange", self._state_changed)

@@ -287,3 +287,15 @@ async def test_network_settings_that_cannot_work_are_said_so(
 
 def test_a_credential_is_not_printed() -> None:
     assert "hunter2" not in repr(IceConfig((IceServerConfig("turn:t", "u", "hunter2"),)))
+
+
+async def test_a_far_end_that_checks_before_its_answer_arrives_is_connected_to(make_peer: MakePeer) -> None:
+    sender, receiver = make_peer(), make_peer()
+    sender.add_senders()
+    reply = await receiver.answer(await sender.create_offer(), direction="receive")
+    # The receiver's checks reach the sender while its answer is still on the way.
+    await asyncio.sleep(0.3)
+    await sender.accept_answer(reply)
+    await asyncio.gather(sender.wait_connected(3), receiver.wait_connected(3))
+    assert sender._transport._connection.ice_controlling
+    assert not receiver._transport._connection.ice_controlling
