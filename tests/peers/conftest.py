@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def namespace() -> Iterator[str]:
 
 
 @pytest.fixture
-async def programs() -> "AsyncExitStack":
+async def programs() -> AsyncIterator[AsyncExitStack]:
     """Where a test enters the programs it starts; they end with the test."""
     async with AsyncExitStack() as stack:
         yield stack

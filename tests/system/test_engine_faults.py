@@ -61,6 +61,11 @@ async def test_after_leaving_a_restarted_engine_stays_out(plan: UnitPlan, mcu: L
         await unit.joined()
         await unit.leave()
         await unit.until_intent_saved()
+
+        async def empty() -> bool:
+            return await mcu.inside() == []
+
+        await unit.until("an empty room", empty, 3)
         unit.kill_engine()
     async with a_unit(plan) as unit:
         assert await unit.meeting() == "standby"
