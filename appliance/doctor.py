@@ -1,56 +1,28 @@
-"""Check everything that a meeting needs, one line a check: what was found, and what to do.
-
-With a running unit, camera and sound are judged by what its workers report, for they hold the devices; without one the
-workers themselves are started for a few seconds, so that the check sees what the unit would see.
-"""
+"""Check everything that a meeting needs, one line a check: what was found, and what to do."""
 
 import asyncio
 import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from . import settings_store
-from .control.client import ControlClient
-from .errors import ControlError, UplinkError, WorkerError
+from .doctor_media import examine_media
+from .errors import UplinkError
+from .finding import CALL, Finding, of_problem
 from .paths import Paths
 from .problems import CATALOGUE
 from .settings import Meeting, Settings
 from .uplink.probe import probe
-from .worker_process import WorkerProcess
 
-Result = Literal["ok", "warning", "failed", "skipped"]
 CHECK_LIMIT_S = 12.0
-LOOK_S = 1.5
-SILENT_DBFS = -60.0
 LEAST_FREE_MB = 100
 CLOCK_OFF_S = 60.0
 # No unit runs before this program was written.
 LEAST_YEAR = 2025
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check's outcome; texts are (Vietnamese, English)."""
-
-    check: str
-    result: Result
-    found: tuple[str, str]
-    cure: tuple[str, str] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        cure = {"vi": self.cure[0], "en": self.cure[1]} if self.cure else None
-        return {
-            "check": self.check,
-            "result": self.result,
-            "found": {"vi": self.found[0], "en": self.found[1]},
-            "cure": cure,
-        }
 
 
 NAMES = {
@@ -64,7 +36,6 @@ NAMES = {
     "clock": ("Đồng hồ", "Clock"),
     "disk": ("Thẻ nhớ", "Disk"),
 }
-_CALL = ("Gọi cho cán bộ kỹ thuật của trung tâm.", "Call the technician of the central office.")
 _Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
@@ -74,7 +45,7 @@ async def examine(paths: Paths, report: Callable[[Finding], None]) -> list[Findi
     settings = loaded.settings
     checks: dict[str, _Check] = {
         "settings": lambda: _settings(loaded),
-        "camera": lambda: _media(paths, settings),
+        "camera": lambda: examine_media(paths, settings),
         "network": lambda: _network(settings),
         "mcu": lambda: _mcus(settings.meetings),
         "clock": lambda: _clock(settings.meetings),
@@ -87,7 +58,7 @@ async def examine(paths: Paths, report: Callable[[Finding], None]) -> list[Findi
             results = await asyncio.wait_for(check(), CHECK_LIMIT_S)
         except TimeoutError:
             text = (f"không xong trong {CHECK_LIMIT_S:.0f} giây", f"not done within {CHECK_LIMIT_S:.0f} s")
-            results = [Finding(name, "failed", text, _CALL)]
+            results = [Finding(name, "failed", text, CALL)]
         for finding in results:
             found.append(finding)
             report(finding)
@@ -108,127 +79,9 @@ async def _settings(loaded: settings_store.Loaded) -> Sequence[Finding]:
             for problem in loaded.problems
         ]
     if not loaded.settings.meetings:
-        row = CATALOGUE["no-meeting"]
-        return [Finding("settings", "failed", (row.cause_vi, row.cause_en), (row.cure_vi, row.cure_en))]
+        return [of_problem("settings", "no-meeting")]
     count = len(loaded.settings.meetings)
     return [Finding("settings", "ok", (f"đọc được, {count} cuộc họp", f"sound, {count} meetings"))]
-
-
-# camera, encoder, microphone, speaker
-
-
-async def _media(paths: Paths, settings: Settings) -> Sequence[Finding]:
-    try:
-        client = await ControlClient.connect(paths.socket)
-    except ControlError as error:
-        if error.code != "not-running":
-            text = (str(error), str(error))
-            return [Finding("camera", "failed", text, ("Tắt rồi bật nguồn.", "Switch the power off and on."))]
-        first, last, problems = await _by_workers(settings)
-    else:
-        try:
-            before = await client.ask("status")
-            await asyncio.sleep(LOOK_S)
-            after = await client.ask("status")
-        finally:
-            await client.close()
-        first, last = before["numbers"], after["numbers"]
-        problems = {problem["code"] for problem in after["problems"]}
-    return [
-        *_camera(first.get("camera"), last.get("camera"), problems),
-        *_sound(first.get("sound"), last.get("sound"), problems),
-    ]
-
-
-async def _by_workers(settings: Settings) -> tuple[dict[str, Any], dict[str, Any], set[str]]:
-    """Start camera and sound workers for a moment, and keep their first and their last report."""
-    first: dict[str, Any] = {}
-    last: dict[str, Any] = {}
-    problems: set[str] = set()
-
-    def reporter(name: str) -> Callable[[dict[str, Any]], None]:
-        def report(message: dict[str, Any]) -> None:
-            if message["type"] == "status":
-                for key in ("problem", "sink_problem"):
-                    row = message.get(key)
-                    if row:
-                        problems.add(row["code"])
-                first.setdefault(name, message)
-                last[name] = message
-
-        return report
-
-    setups: dict[str, dict[str, Any]] = {
-        "camera": {
-            "unit_name": settings.unit.name,
-            "language": settings.unit.language,
-            "video": settings.video.model_dump(mode="json"),
-            "camera_on": True,
-        },
-        "sound": {"audio": settings.audio.model_dump(mode="json"), "muted": False, "tap_dir": None},
-    }
-
-    async def run(name: str, setup: dict[str, Any]) -> None:
-        message = {"cmd": "configure", **setup}
-        worker = WorkerProcess(name, lambda: message, lambda *_: None, reporter(name), lambda _: None)
-        try:
-            await asyncio.wait_for(worker.run(), 2 * LOOK_S)
-        except (TimeoutError, WorkerError):
-            return
-
-    await asyncio.gather(*(run(name, setup) for name, setup in setups.items()))
-    return first, last, problems
-
-
-def _trouble(check: str, codes: Sequence[str], problems: set[str]) -> list[Finding]:
-    for code in codes:
-        if code in problems:
-            row = CATALOGUE[code]
-            return [Finding(check, "failed", (row.cause_vi, row.cause_en), (row.cure_vi, row.cure_en))]
-    return []
-
-
-def _camera(first: Any, last: Any, problems: set[str]) -> Sequence[Finding]:
-    trouble = _trouble("camera", ("camera-missing", "camera-busy", "video-file"), problems)
-    if trouble:
-        return trouble
-    if not first or not last or last["frames"] <= first["frames"]:
-        row = CATALOGUE["camera-missing"]
-        return [Finding("camera", "failed", (row.cause_vi, row.cause_en), (row.cure_vi, row.cure_en))]
-    size = f"{last['source']} {last['width']}x{last['height']}@{last['fps']}"
-    coded = f"{last['encoder']}, {last['bitrate_bps'] // 1000} kbit/s"
-    findings = [Finding("camera", "ok", (size, size)), Finding("encoder", "ok", (coded, coded))]
-    if not last["camera_on"]:
-        off = ("camera đang tắt", "the camera is switched off")
-        findings[0] = Finding("camera", "warning", off, ("Bật bằng trang quản trị.", "Switch it on in the panel."))
-    return findings
-
-
-def _sound(first: Any, last: Any, problems: set[str]) -> Sequence[Finding]:
-    findings = _trouble("microphone", ("microphone-missing", "sound-file"), problems)
-    if not findings and first and last:
-        level = max(first["level_dbfs"], last["level_dbfs"])
-        heard = f"{last['source']} {level:.0f} dBFS"
-        if level < SILENT_DBFS:
-            cure = (
-                "Kiểm tra công tắc và dây của micrô, rồi nói thử.",
-                "Check the microphone's switch and cable; speak.",
-            )
-            findings = [Finding("microphone", "warning", (f"im lặng ({heard})", f"silent ({heard})"), cure)]
-        else:
-            muted = (" (đang tắt)", " (muted)") if last["muted"] else ("", "")
-            findings = [Finding("microphone", "ok", (heard + muted[0], heard + muted[1]))]
-    speaker = _trouble("speaker", ("speaker-missing",), problems)
-    if not speaker and first and last:
-        played = last["played"] - first["played"]
-        text = (f"{last['sink']}, phát {played} khối", f"{last['sink']}, {played} blocks played")
-        result: Result = "ok" if played > 0 else "failed"
-        row = CATALOGUE["speaker-missing"]
-        speaker = [Finding("speaker", result, text, None if played else (row.cure_vi, row.cure_en))]
-    if not first or not last:
-        text = ("không khởi động được", "the sound worker does not start")
-        return [*findings, *speaker] or [Finding("microphone", "failed", text, _CALL)]
-    return [*findings, *speaker]
 
 
 # network, MCU, clock, disk

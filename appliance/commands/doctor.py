@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from appliance.finding import Finding
 from appliance.paths import Paths
 
 from .asking import json_option, print_json
@@ -27,7 +28,7 @@ def doctor(paths: Paths, lang: str, as_json: bool) -> None:
     column = 0 if lang == "vi" else 1
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
-    def report(finding: checks.Finding) -> None:
+    def report(finding: Finding) -> None:
         if not as_json and sys.stderr.isatty():
             click.echo(f"\r\x1b[2K… {checks.NAMES[finding.check][column]}", err=True, nl=False)
 
