@@ -10,13 +10,16 @@ from typing import Any
 
 from .control.client import ControlClient
 from .errors import ControlError, WorkerError
-from .finding import CALL, Finding, Result, of_problem
+from .finding import CALL, Finding, of_problem
 from .paths import Paths
 from .problems import CATALOGUE
 from .settings import Settings
 from .worker_process import WorkerProcess
 
 LOOK_S = 1.5
+# Of workers that are started for the check: enough reports to see them move, within this time.
+REPORTS = 4
+WORKERS_S = 9.0
 SILENT_DBFS = -60.0
 
 
@@ -48,6 +51,8 @@ async def _by_workers(settings: Settings) -> tuple[dict[str, Any], dict[str, Any
     first: dict[str, Any] = {}
     last: dict[str, Any] = {}
     problems: set[str] = set()
+    counts: dict[str, int] = {}
+    enough = asyncio.Event()
 
     def reporter(name: str) -> Callable[[dict[str, Any]], None]:
         def report(message: dict[str, Any]) -> None:
@@ -58,6 +63,9 @@ async def _by_workers(settings: Settings) -> tuple[dict[str, Any], dict[str, Any
                         problems.add(row["code"])
                 first.setdefault(name, message)
                 last[name] = message
+                counts[name] = counts.get(name, 0) + 1
+                if len(counts) == len(setups) and min(counts.values()) >= REPORTS:
+                    enough.set()
 
         return report
 
@@ -75,11 +83,19 @@ async def _by_workers(settings: Settings) -> tuple[dict[str, Any], dict[str, Any
         message = {"cmd": "configure", **setup}
         worker = WorkerProcess(name, lambda: message, lambda *_: None, reporter(name), lambda _: None)
         try:
-            await asyncio.wait_for(worker.run(), 2 * LOOK_S)
-        except (TimeoutError, WorkerError):
-            return
+            await worker.run()
+        except WorkerError:
+            return  # what it did not report is told
 
-    await asyncio.gather(*(run(name, setup) for name, setup in setups.items()))
+    running = [asyncio.ensure_future(run(name, setup)) for name, setup in setups.items()]
+    try:
+        await asyncio.wait_for(enough.wait(), WORKERS_S)
+    except TimeoutError:
+        pass  # what was reported by now is judged
+    finally:
+        for job in running:
+            job.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
     return first, last, problems
 
 
@@ -121,11 +137,11 @@ def _sound(first: Any, last: Any, problems: set[str]) -> Sequence[Finding]:
             findings = [Finding("microphone", "ok", (heard + muted[0], heard + muted[1]))]
     speaker = _trouble("speaker", ("speaker-missing",), problems)
     if not speaker and first and last:
-        played = last["played"] - first["played"]
-        text = (f"{last['sink']}, phát {played} khối", f"{last['sink']}, {played} blocks played")
-        result: Result = "ok" if played > 0 else "failed"
+        delay_ms = last["playout_delay_ns"] / 1e6
+        text = (f"{last['sink']}, trễ {delay_ms:.0f} ms", f"{last['sink']}, {delay_ms:.0f} ms to the ear")
         row = CATALOGUE["speaker-missing"]
-        speaker = [Finding("speaker", result, text, None if played else (row.cure_vi, row.cure_en))]
+        works = delay_ms > 0
+        speaker = [Finding("speaker", "ok" if works else "failed", text, None if works else (row.cure_vi, row.cure_en))]
     if not first or not last:
         text = ("không khởi động được", "the sound worker does not start")
         return [*findings, *speaker] or [Finding("microphone", "failed", text, CALL)]

@@ -1,128 +1,93 @@
-"""When a picture is due, and how steadily pictures come: lip sync and freezes, without threads or devices."""
+"""When each far-end picture is decoded and shown, so that lips and voices are together. Pure: no clock of its own."""
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Generic, TypeVar
 
-from appliance.media.clock import NS_PER_S
+from appliance.media.values import EncodedFrame
 
-MS = 1_000_000
-LATE_NS = 20 * MS
-# Nobody waits longer for sound: such a delay comes from a clock that jumped.
-LONGEST_HOLD_NS = NS_PER_S
-# When pictures cannot be decoded as fast as they come, some are shown all the same.
-_LEAST_RATE_NS = 100 * MS
-_FREEZE_NS = 200 * MS
-_LONGEST_FREEZE_LIMIT_NS = 500 * MS
+from .picture_decoder import DecodedPicture
 
-T = TypeVar("T")
+# A picture is decoded this long before it is due: encoded it waits in a hundredth of the memory.
+LEAD_NS = 45_000_000
+# Later than this is late; less is the jitter of timers.
+TOLERANCE_NS = 20_000_000
+# A delay that holds pictures longer than this is not believed: it would be seen as a standing picture.
+MOST_HELD_NS = 1_000_000_000
+MAX_ENCODED = 90
+MAX_ENCODED_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Held(Generic[T]):
-    """A decoded picture that waits for its moment."""
-
-    picture: T
-    pts_ns: int
-
-
-class Schedule(Generic[T]):
-    """Holds decoded pictures until the sound of the same moment is heard."""
+class Schedule:
+    """Two queues: encoded frames until shortly before they are due, and decoded pictures until they are."""
 
     def __init__(self) -> None:
+        self._encoded: deque[tuple[EncodedFrame, int]] = deque()  # with the time of arrival
+        self._encoded_bytes = 0
+        self._decoded: deque[tuple[DecodedPicture, int]] = deque()
         self.delay_ns: int | None = None
         self.late = 0
         self.dropped = 0
-        self._held: deque[Held[T]] = deque()
-        self._shown_ns = -NS_PER_S
 
-    def __len__(self) -> int:
-        return len(self._held)
+    def arrived(self, frame: EncodedFrame, now_ns: int) -> bool:
+        """Keep a frame. False when so many waited that all were dropped and a keyframe must follow."""
+        if len(self._encoded) >= MAX_ENCODED or self._encoded_bytes + len(frame.data) > MAX_ENCODED_BYTES:
+            self.dropped += len(self._encoded) + 1
+            self._encoded.clear()
+            self._encoded_bytes = 0
+            return False
+        self._encoded.append((frame, now_ns))
+        self._encoded_bytes += len(frame.data)
+        return True
 
-    def put(self, picture: T, pts_ns: int) -> None:
-        self._held.append(Held(picture, pts_ns))
-
-    def clear(self) -> None:
-        self._held.clear()
-
-    def due_ns(self, pts_ns: int, now_ns: int) -> int:
-        """When a picture is to be shown; `now_ns` means at once."""
-        if self.delay_ns is None or pts_ns + self.delay_ns - now_ns > LONGEST_HOLD_NS:
-            return now_ns
-        return pts_ns + self.delay_ns
-
-    def next_due_ns(self, now_ns: int) -> int | None:
-        """When the next picture is to be shown, None when none is held."""
-        return min((self.due_ns(held.pts_ns, now_ns) for held in self._held), default=None)
-
-    def take(self, now_ns: int, coming_pts_ns: int | None) -> Held[T] | None:
-        """The picture to show now. `coming_pts_ns` is the next one's, when it has arrived and only waits for decoding.
-
-        Of several that are due, only the newest is shown.
-        """
-        due = 0
-        for place, held in enumerate(self._held, 1):
-            if self.due_ns(held.pts_ns, now_ns) <= now_ns:
-                due = place
-        if due == 0:
+    def to_decode(self, now_ns: int) -> EncodedFrame | None:
+        """The next frame whose time to be decoded has come."""
+        if not self._encoded:
             return None
-        for _ in range(due - 1):
-            self._held.popleft()
-            self.dropped += 1
-        newest = self._held.popleft()
-        superseded = (
-            not self._held and coming_pts_ns is not None and self.due_ns(coming_pts_ns, now_ns) <= now_ns
-        )
-        if superseded and now_ns - self._shown_ns < _LEAST_RATE_NS:
-            self.dropped += 1
+        frame, arrived_ns = self._encoded[0]
+        if self._due_ns(frame.pts_ns, arrived_ns) - LEAD_NS > now_ns:
             return None
-        if now_ns - self.due_ns(newest.pts_ns, now_ns) > LATE_NS:
+        self._encoded.popleft()
+        self._encoded_bytes -= len(frame.data)
+        return frame
+
+    def decoded(self, picture: DecodedPicture, now_ns: int) -> None:
+        self._decoded.append((picture, now_ns))
+
+    def to_show(self, now_ns: int) -> DecodedPicture | None:
+        """The picture that is to be on screen from now on, if a new one is; older ones due as well are dropped."""
+        newest: DecodedPicture | None = None
+        due_ns = 0
+        while self._decoded:
+            picture, ready_ns = self._decoded[0]
+            next_due_ns = self._due_ns(picture.pts_ns, ready_ns)
+            if next_due_ns > now_ns:
+                break
+            self._decoded.popleft()
+            if newest is not None:
+                self.dropped += 1
+            newest, due_ns = picture, next_due_ns
+        if newest is not None and now_ns - due_ns > TOLERANCE_NS:
             self.late += 1
-        self._shown_ns = now_ns
         return newest
 
+    def next_ns(self) -> int | None:
+        """When something is to be done next."""
+        times = []
+        if self._encoded:
+            frame, arrived_ns = self._encoded[0]
+            times.append(self._due_ns(frame.pts_ns, arrived_ns) - LEAD_NS)
+        if self._decoded:
+            picture, ready_ns = self._decoded[0]
+            times.append(self._due_ns(picture.pts_ns, ready_ns))
+        return min(times, default=None)
 
-class Freezes:
-    """Counts the times the far end's picture stood still, and for how long beyond the usual."""
+    def clear(self) -> None:
+        self._encoded.clear()
+        self._decoded.clear()
+        self._encoded_bytes = 0
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._total_ns = 0
-        self._since_ns: int | None = None
-        self._usual_ns = 0.0
-        self._counted_ns = 0
-
-    def total_ms(self) -> int:
-        """How long pictures stood still so far, a freeze that goes on included."""
-        return (self._total_ns + self._counted_ns) // MS
-
-    def shown(self, now_ns: int) -> None:
-        """A new picture is on screen."""
-        self.check(now_ns)
-        if self._since_ns is not None and not self._counted_ns:
-            gap_ns = now_ns - self._since_ns
-            self._usual_ns = gap_ns if not self._usual_ns else self._usual_ns + 0.1 * (gap_ns - self._usual_ns)
-        self._end()
-        self._since_ns = now_ns
-
-    def check(self, now_ns: int) -> None:
-        """Look at the time; to be called now and then."""
-        if self._since_ns is None:
-            return
-        gap_ns = now_ns - self._since_ns
-        # A far end that sends five pictures a second on purpose does not freeze with each.
-        limit_ns = max(_FREEZE_NS, min(_LONGEST_FREEZE_LIMIT_NS, 2 * self._usual_ns))
-        if gap_ns > limit_ns:
-            if not self._counted_ns:
-                self.count += 1
-            self._counted_ns = max(1, gap_ns - int(self._usual_ns))
-
-    def stop(self) -> None:
-        """No picture is expected any more: the meeting is over, or the screen is gone."""
-        self._end()
-        self._since_ns = None
-        self._usual_ns = 0.0
-
-    def _end(self) -> None:
-        self._total_ns += self._counted_ns
-        self._counted_ns = 0
+    def _due_ns(self, pts_ns: int, seen_ns: int) -> int:
+        """When to show a picture; at once (when first seen) where nothing is known or what is known is absurd."""
+        if self.delay_ns is None:
+            return seen_ns
+        due_ns = pts_ns + self.delay_ns
+        return due_ns if due_ns - seen_ns <= MOST_HELD_NS else seen_ns

@@ -70,9 +70,12 @@ async def test_a_page_is_the_far_end_of_our_session(chromium: str, programs: Asy
             await unit.client.ask("camera", on=False)
             await unit.client.ask("camera", on=True)
             await until(page, "peers.whip", lambda found: bool(found["video"]["keyFramesDecoded"] > keyframes))
-            numbers = (await unit.state())["numbers"]["session"]
-            assert numbers["video_out_rtt_ms"] is not None
-            assert numbers["video_out_remb_bps"], "Chromium's estimate of the line reaches us"
+
+            async def estimated() -> bool:
+                numbers = (await unit.state())["numbers"]["session"]
+                return bool(numbers["video_out_rtt_ms"]) and bool(numbers["video_out_remb_bps"])
+
+            await unit.until("Chromium's estimate of the line", estimated, 10)
 
             await unit.leave()
 
