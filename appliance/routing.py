@@ -88,7 +88,11 @@ class MediaRouter:
         self._lost(error)
 
     def far_video(self, frame: EncodedFrame) -> None:
-        self.screen.send(Kind.VIDEO, frame.data, frame.pts_ns, is_keyframe=frame.is_keyframe)
+        if not self.screen.send(Kind.VIDEO, frame.data, frame.pts_ns, is_keyframe=frame.is_keyframe):
+            # What follows cannot be shown without what was dropped; the session limits how often it asks.
+            session = self._session()
+            if session is not None:
+                session.request_far_keyframe()
 
     def keyframe_wanted(self) -> None:
         self.camera.command({"cmd": "keyframe"})

@@ -105,13 +105,15 @@ class PictureDecoder:
             if its_generation != self._generation:
                 continue
             if its_generation != generation:
-                codec, generation = _open(), its_generation
+                # Not a new decoder: some senders give their parameter sets only once.
+                codec.flush_buffers()
+                generation = its_generation
             self._busy_since = time.monotonic()
             try:
                 pictures = _decode(codec, frame)
             except (FFmpegError, ValueError, MemoryError):
                 self._post(self._failed, generation)
-                codec = _open()
+                codec.flush_buffers()
                 continue
             finally:
                 self._busy_since = 0.0

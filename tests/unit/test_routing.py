@@ -208,6 +208,17 @@ def test_a_far_decoder_s_need_reaches_the_mcu_and_the_mcu_s_reaches_our_encoder(
     assert bench.commands["camera"] == [{"cmd": "keyframe"}]
 
 
+def test_a_picture_that_the_screen_could_not_take_is_made_good_by_a_keyframe(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bench.session is not None
+    bench.router.far_video(KEYFRAME)
+    assert bench.session.keyframes == 0
+    monkeypatch.setattr(bench.router.screen, "send", lambda *_, **__: False)
+    bench.router.far_video(KEYFRAME)
+    assert bench.session.keyframes == 1
+
+
 def test_the_scene_names_the_meeting_and_the_worst_problem() -> None:
     store = StateStore(ApplianceState(unit_name="Xã Tân Lập"))
     assert scene_of(store.state)["title"] == "Xã Tân Lập"

@@ -9,6 +9,7 @@ import av
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.capture.annexb import NAL_IDR, nal_units
 from appliance.errors import DeviceError
 from appliance.media import timecode
 from appliance.media.clock import MediaClock
@@ -169,6 +170,19 @@ async def test_a_spoiled_frame_costs_the_time_to_the_next_keyframe_and_shows_not
         assert len(room.pictures()) == 1
         assert not room.screen.card, "the last good picture stays meanwhile"
         room.screen.take(next(stream(1, start_ns=10**9)))
+        await room.until(lambda: len(room.pictures()) == 2)
+
+
+async def test_a_sender_that_gives_its_parameter_sets_once_is_shown_again_after_a_spoiled_frame() -> None:
+    async with a_room() as room:
+        room.scene("live")
+        first = next(stream(1))
+        room.screen.take(first)
+        await room.until(lambda: len(room.pictures()) == 1)
+        room.screen.take(EncodedFrame(b"\0\0\0\1\x65" + b"\xff" * 400, FRAME_NS, True))
+        await room.until(lambda: room.screen.numbers()["decode_errors"] == 1)
+        slices = [b"\0\0\0\1" + unit for unit in nal_units(first.data) if unit[0] & 0x1F == NAL_IDR]
+        room.screen.take(EncodedFrame(b"".join(slices), 2 * FRAME_NS, True))
         await room.until(lambda: len(room.pictures()) == 2)
 
 
