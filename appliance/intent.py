@@ -34,11 +34,13 @@ class IntentFile:
             raw = json.loads(self._path.read_bytes())
             meeting_id, muted, camera_on = raw["meeting_id"], raw["muted"], raw["camera_on"]
             if not (meeting_id is None or isinstance(meeting_id, str)):
-                raise TypeError("meeting_id")
-            self._wanted = Intent(meeting_id, bool(muted), bool(camera_on))
+                raise TypeError("meeting_id is not a text")
+            if not (isinstance(muted, bool) and isinstance(camera_on, bool)):
+                raise TypeError("muted or camera_on is neither true nor false")
+            self._wanted = Intent(meeting_id, muted, camera_on)
         except FileNotFoundError:
             self._wanted = self._first
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             log.warning("intent file %s cannot be read (%s): starting in standby", self._path, error)
             self._wanted = Intent()
         return self._wanted

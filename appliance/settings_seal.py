@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 FIRST_LINE = "# Bridge point settings, saved by the unit. You may edit them; leave this and the last line in place.\n"
-_MARK = FIRST_LINE.split(",", maxsplit=1)[0].encode()
+# The whole line: a person's own file may well begin with the same few words.
+_MARK = FIRST_LINE.rstrip("\n").encode()
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SEAL = re.compile(rb"\n# end: generation (\d{1,18}), saved (\d{1,12}), sha256 ([0-9a-f]{32})\s*\Z")
 
 
@@ -50,6 +52,8 @@ def sealed(body: bytes, generation: int, saved_unix_s: int) -> bytes:
 
 def inspect(raw: bytes, modified_ns: int) -> Sealed:
     """Look at a file's seal."""
+    # Editors on Windows put it in front; within the file, where sealing would move it, it is a fault.
+    raw = raw.removeprefix(_BYTE_ORDER_MARK)
     marked = raw.startswith(_MARK)
     body = raw.partition(b"\n")[2] if marked else raw
     found = _SEAL.search(raw)

@@ -195,7 +195,18 @@ async def test_the_intent_survives_on_disk(tmp_path: Path) -> None:
     assert IntentFile(path).load() == Intent("a", muted=False, camera_on=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"meeting_id": 3, "muted": true, "camera_on": true}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"meeting_id": 3, "muted": true, "camera_on": true}',
+        b'{"meeting_id": "a", "muted": "", "camera_on": true}',
+        b"\xff",
+    ],
+)
 def test_a_spoiled_intent_is_standby_and_muted(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "intent.json"
     path.write_bytes(content)

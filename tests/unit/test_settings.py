@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from appliance import settings_file
 from appliance.errors import SettingsError
+from appliance.settings_seal import FIRST_LINE
 from appliance.settings_store import BACKUP, MAIN, SPOILED, check_file, load, save
 
 SECRET = "very-secret-token"
@@ -116,6 +117,22 @@ def test_a_hand_edit_is_taken_and_one_with_faults_is_left_to_be_corrected(tmp_pa
     assert name(tmp_path) == "Xã Tân Hội"
     assert codes(tmp_path) == ["settings-recovered"]
     assert main.read_text(encoding="utf-8") == faulty
+
+
+def test_an_edit_made_on_windows_is_taken(tmp_path: Path) -> None:
+    save(tmp_path, OLD)
+    main = tmp_path / MAIN
+    text = main.read_text(encoding="utf-8").replace("Xã Tân Lập", "Xã Tân Hội")
+    main.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert name(tmp_path) == "Xã Tân Hội"
+    assert codes(tmp_path) == []
+
+
+def test_a_person_s_file_may_begin_with_the_words_of_the_unit_s(tmp_path: Path) -> None:
+    words = FIRST_LINE.partition(",")[0]
+    tmp_path.joinpath(MAIN).write_text(f'{words} of Tân Hội\n[unit]\nname = "Xã Tân Hội"\n', encoding="utf-8")
+    assert name(tmp_path) == "Xã Tân Hội"
+    assert codes(tmp_path) == []
 
 
 def test_a_unit_s_settings_stand_over_the_image_s(tmp_path: Path) -> None:
