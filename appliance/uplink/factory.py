@@ -23,13 +23,15 @@ def ice_config(network: settings.Network) -> IceConfig:
     return IceConfig(servers, network.relay_only)
 
 
-def open_session(meeting: settings.Meeting, network: settings.Network, events: SessionEvents) -> Session:
-    """A session that has not begun; `run()` connects it."""
+def open_session(
+    meeting: settings.Meeting, network: settings.Network, events: SessionEvents, *, most_video_bps: int | None = None
+) -> Session:
+    """A session that has not begun; `run()` connects it. `most_video_bps`: what the encoder is set to make at most."""
     config = ice_config(network)
 
     def make_peer(url: str) -> Peer:
         # ICE leaves loopback addresses out; an MCU on this very machine can be reached by nothing else.
-        return Peer(config, loopback=is_loopback(urlsplit(url).hostname or ""))
+        return Peer(config, loopback=is_loopback(urlsplit(url).hostname or ""), most_video_bps=most_video_bps)
 
     match meeting.kind:
         case "whip":

@@ -1,0 +1,344 @@
+"""Decide how many bits a second one connection may send: by queue delay, loss, the far end's cap and its silence.
+
+Pure: times are given, nothing is awaited, no packet is touched; every driver shares it. docs/rate-control.md has the
+picture. Rates are bits on the wire, headers included.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from appliance.media.clock import NS_PER_S
+
+from .flight import FlightReport
+from .loss_bound import LossBound
+from .probing import Prober
+from .queue_delay import QueueDelay
+from .rate_growth import Growth
+from .rate_meters import RateMeter
+from .rival import Rival
+
+_MS = 1_000_000
+# Sound at its least and some pictures a second.
+LEAST_BPS = 64_000
+# Enough for the whole picture to begin with, and half a second of it is no disaster on a line for 500 kbit/s.
+START_BPS = 900_000
+
+# A queue of this much is one too many, whatever it does; of less, when it grows so fast.
+_QUEUE_HIGH_NS = 90 * _MS
+_QUEUE_GROWING_NS = 35 * _MS
+_GROWING = 0.06
+_QUEUE_EMPTY_NS = 20 * _MS
+# Drained in about a second; never below this part of what the line carries.
+_DRAIN_NS = 900 * _MS
+_LEAST_DRAIN, _MOST_DRAIN = 0.45, 0.8
+_AFTER_DRAIN = 0.92
+_MOST_STEP_NS = 200 * _MS
+_SILENCE_NS = 600 * _MS
+_HALVE_EVERY_NS = 500 * _MS
+# Receiver reports alone see the queue in the round trip, each second or so, and not which way it is.
+_ROUND_TRIP_HIGH_NS = 150 * _MS
+
+
+class Cause(StrEnum):
+    """What bounds the rate now."""
+
+    OK = "ok"
+    DELAY = "delay"
+    LOSS = "loss"
+    CAP = "cap"
+    SILENCE = "silence"
+
+
+class Phase(StrEnum):
+    """CLIMB: use what there is. DRAIN: empty the queue. RIVAL: another's traffic keeps the queue full."""
+
+    CLIMB = "climb"
+    DRAIN = "drain"
+    RIVAL = "rival"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the rate may be at all: `most_bps` is of our settings, `cap_bps` of the far end."""
+
+    most_bps: int
+    cap_bps: int | None = None
+
+    @property
+    def top_bps(self) -> int:
+        return self.most_bps if self.cap_bps is None else max(min(self.most_bps, self.cap_bps), LEAST_BPS)
+
+
+class RateController:
+    """One connection's rate. Tell it what happens; read `target_bps`."""
+
+    def __init__(self, most_bps: int, now_ns: int, *, start_bps: int = START_BPS) -> None:
+        self.limits = Limits(most_bps)
+        self.target_bps = min(start_bps, most_bps)
+        self.phase = Phase.CLIMB
+        self.loss = LossBound()
+        self.prober = Prober()
+        self._queue = QueueDelay()
+        self._growth = Growth(now_ns)
+        self._rival = Rival()
+        self._sent = RateMeter(NS_PER_S)
+        self._acked = RateMeter(400 * _MS)
+        self._rtt_ns = 100 * _MS
+        self._least_rtt_ns: int | None = None
+        self._round_trip_queue_ns = 0
+        self._reported_bps: float | None = None
+        self._bounded_by = Cause.OK
+        self._high_reports = 0
+        self._carried_bps = 0.0
+        self._drain_share = _MOST_DRAIN
+        self._drain_begun_ns = self._drain_until_ns = 0
+        self._drain_queue_ns = 0
+        self._updated_ns = now_ns
+        self._heard_ns: int | None = None
+        self._waiting_since_ns: int | None = None
+        self._halved_ns = 0
+        self._before_silence_bps = 0
+
+    # what is told
+
+    def sent(self, now_ns: int, bits: int) -> None:
+        """A packet has left."""
+        self._sent.add(now_ns, bits)
+        if self._waiting_since_ns is None:
+            self._waiting_since_ns = now_ns
+
+    def feedback(self, report: FlightReport, now_ns: int) -> None:
+        """What transport-cc feedback told anew."""
+        was_silent = self._heard(now_ns)
+        for packet in report.arrived:
+            self._queue.packet(packet.sent_ns, packet.arrival_ns)
+            self._acked.add(packet.arrival_ns, packet.bits)
+        self._queue.settle(keep_base=self.phase is Phase.RIVAL)
+        if report.arrived:
+            self._rtt_ns += (min(now_ns - report.newest_sent_ns, NS_PER_S) - self._rtt_ns) // 8
+        probed_bps = self.prober.measured(report.arrived, now_ns)
+        if was_silent:
+            self._return(now_ns)
+        cut = False
+        if was_silent or self.phase is Phase.DRAIN:
+            self.loss.restart_window()
+        else:
+            cut = self.loss.add(now_ns, report.lost - report.revived, len(report.arrived))
+        self._decide(now_ns, self._queue.queue_ns, cut=cut, lost=report.lost > report.revived)
+        if probed_bps is not None and self.phase is Phase.CLIMB:
+            self._take_probe(probed_bps, now_ns)
+
+    def receiver_report(self, fraction_lost: float, rtt_ns: int | None, now_ns: int, packets: int) -> None:
+        """A receiver report, where there is no transport-cc: loss, and the queue as far as the round trip shows it."""
+        was_silent = self._heard(now_ns)
+        if was_silent:
+            self._return(now_ns)
+        if rtt_ns is not None:
+            if self._least_rtt_ns is None or rtt_ns < self._least_rtt_ns:
+                self._least_rtt_ns = rtt_ns
+            else:
+                # The path may have become longer: forget the least slowly.
+                self._least_rtt_ns += (rtt_ns - self._least_rtt_ns) // 64
+            self._rtt_ns = rtt_ns
+            self._round_trip_queue_ns = rtt_ns - self._least_rtt_ns
+        self._reported_bps = (self._sent.bps(now_ns) or self.target_bps) * (1 - fraction_lost)
+        cut = self.loss.told(fraction_lost, packets)
+        if self._round_trip_queue_ns > _ROUND_TRIP_HIGH_NS:
+            # No drain by measure: a report comes each second, so cut by what must leave the queue within two.
+            share = max(_LEAST_DRAIN, 1 - self._round_trip_queue_ns / (2 * NS_PER_S))
+            self._bound(min(self.target_bps, self._base_bps(now_ns)) * share, Cause.DELAY, now_ns)
+        elif cut:
+            self._bound(self.loss.bounded(self.target_bps, None), Cause.LOSS, now_ns)
+        elif self._round_trip_queue_ns < _ROUND_TRIP_HIGH_NS // 3:
+            self._climb(now_ns, step_ns=NS_PER_S)
+
+    def set_cap(self, cap_bps: int | None, now_ns: int) -> None:
+        """The MCU's own limit (REMB, b=AS, b=TIAS), for all we send."""
+        self.limits = Limits(self.limits.most_bps, cap_bps)
+        self._set(self.target_bps, now_ns)
+
+    def tick(self, now_ns: int, *, with_transport_cc: bool) -> None:
+        """Time passes: called with each block of sound."""
+        waiting = self._waiting_since_ns
+        limit_ns = _SILENCE_NS + 2 * self._rtt_ns if with_transport_cc else 5 * NS_PER_S
+        if waiting is None or self._heard_ns is None or now_ns - waiting < limit_ns:
+            return
+        if now_ns - self._halved_ns < (_HALVE_EVERY_NS if with_transport_cc else 2 * NS_PER_S):
+            return
+        if not self._before_silence_bps:
+            self._before_silence_bps = int(self.target_bps)
+        self._halved_ns = now_ns
+        self._bound(self.target_bps / 2, Cause.SILENCE, now_ns)
+
+    # what is asked
+
+    @property
+    def cause(self) -> Cause:
+        if self._bounded_by is Cause.OK and self.target_bps >= self.limits.top_bps < self.limits.most_bps:
+            return Cause.CAP
+        return self._bounded_by
+
+    @property
+    def encoders_bps(self) -> int:
+        """What the encoders shall make. For a drain, which passes in a second, pictures are left out, not worsened."""
+        if self.phase is Phase.DRAIN:
+            return max(self.target_bps, int(self._carried_bps * _AFTER_DRAIN))
+        return self.target_bps
+
+    @property
+    def acked_bps(self) -> int | None:
+        return self._acked.bps()
+
+    @property
+    def queue_ms(self) -> float:
+        return max(self._queue.queue_ns, self._round_trip_queue_ns) / _MS
+
+    @property
+    def rtt_ns(self) -> int:
+        return self._rtt_ns
+
+    def is_careful(self, now_ns: int) -> bool:
+        """Whether the line has shown its limit of late: bursts would overrun it."""
+        if self.phase is not Phase.CLIMB or self.target_bps < self.limits.top_bps:
+            return True
+        return self._growth.is_near_limit(now_ns)
+
+    # deciding
+
+    def _heard(self, now_ns: int) -> bool:
+        """Feedback is there; True when it had been missed."""
+        self._heard_ns = now_ns
+        self._waiting_since_ns = None
+        return self._before_silence_bps > 0
+
+    def _return(self, now_ns: int) -> None:
+        """After a silence: half of what went before at once, the rest by climbing."""
+        before, self._before_silence_bps = self._before_silence_bps, 0
+        self._queue.restart()
+        self._growth.hurry(now_ns)
+        self.phase = Phase.CLIMB
+        self._set(max(self.target_bps, before / 2), now_ns)
+        self._bounded_by = Cause.OK
+
+    def _base_bps(self, now_ns: int) -> float:
+        """What the line has carried of late, as far as is known."""
+        return self._acked.bps() or self._reported_bps or self._sent.bps(now_ns) or self.target_bps
+
+    def _decide(self, now_ns: int, queue_ns: int, *, cut: bool, lost: bool) -> None:
+        match self.phase:
+            case Phase.DRAIN:
+                self._go_on_draining(now_ns, queue_ns)
+            case Phase.RIVAL:
+                self._live_with_rival(now_ns, queue_ns, lost=lost)
+            case Phase.CLIMB:
+                if self._is_overused(queue_ns):
+                    self._drain(now_ns, queue_ns, self._base_bps(now_ns))
+                elif cut:
+                    self._bound(self.loss.bounded(self.target_bps, self._acked.bps()), Cause.LOSS, now_ns)
+                elif queue_ns < _QUEUE_GROWING_NS:
+                    self._climb(now_ns)
+
+    def _is_overused(self, queue_ns: int) -> bool:
+        high = queue_ns > _QUEUE_HIGH_NS or (queue_ns > _QUEUE_GROWING_NS and self._queue.slope > _GROWING)
+        self._high_reports = self._high_reports + 1 if high else 0
+        return self._high_reports >= 2
+
+    def _drain(self, now_ns: int, queue_ns: int, carried_bps: float) -> None:
+        """Send so much less than the line carries that the queue is gone in about a second."""
+        self.phase = Phase.DRAIN
+        self._high_reports = 0
+        self._drain_begun_ns = now_ns
+        self._drain_at(min(carried_bps, self.target_bps), queue_ns, now_ns)
+
+    def _drain_at(self, carried_bps: float, queue_ns: int, now_ns: int) -> None:
+        self._carried_bps = carried_bps
+        self._drain_queue_ns = queue_ns
+        self._drain_share = min(max(1 - queue_ns / _DRAIN_NS, _LEAST_DRAIN), _MOST_DRAIN)
+        # What is on its way has to pass first, then the queue at the difference of the rates; and some patience.
+        passing_ns = int(1.3 * queue_ns / (1 - self._drain_share))
+        self._drain_until_ns = now_ns + 2 * self._rtt_ns + passing_ns + 300 * _MS
+        self._growth.limited(carried_bps, now_ns)
+        self._bound(min(carried_bps * self._drain_share, self.target_bps), Cause.DELAY, now_ns)
+
+    def _go_on_draining(self, now_ns: int, queue_ns: int) -> None:
+        acked = self._acked.bps() or self._carried_bps
+        if queue_ns <= _QUEUE_EMPTY_NS:
+            self.phase = Phase.CLIMB
+            self._set(self._carried_bps * _AFTER_DRAIN, now_ns)
+        elif now_ns >= self._drain_until_ns:
+            if self._rival.suspected(self._drain_queue_ns, queue_ns):
+                self.phase = Phase.RIVAL
+                resumed_bps = self._rival.begin(now_ns, queue_ns)
+                self._set(resumed_bps or self._carried_bps * _AFTER_DRAIN, now_ns)
+            else:
+                self._drain(now_ns, queue_ns, self._carried_bps)
+        elif (
+            queue_ns > _QUEUE_HIGH_NS
+            and now_ns - self._drain_begun_ns < _DRAIN_NS
+            and (acked < 0.9 * self._carried_bps or queue_ns > 1.1 * self._drain_queue_ns)
+        ):
+            # While there is a queue, what arrives is what the line carries. What was sent before the drain began
+            # still comes: the queue may be longer than it was, and the line slower than was believed.
+            self._drain_at(min(acked, self._carried_bps), max(queue_ns, self._drain_queue_ns), now_ns)
+
+    def _live_with_rival(self, now_ns: int, queue_ns: int, *, lost: bool) -> None:
+        """Additive increase, multiplicative decrease on loss: what a TCP beside us does."""
+        verdict = self._rival.look(now_ns, queue_ns)
+        if verdict == "look again":
+            self._rival.remember(self.target_bps)
+            self._drain(now_ns, queue_ns, self._base_bps(now_ns))
+            return
+        if verdict is not None:
+            if verdict == "longer path":
+                self._queue.accept_base()
+            self.phase = Phase.CLIMB
+            self._growth.limited(self.target_bps, now_ns)
+            return
+        step_ns = self._step_ns(now_ns)
+        if lost and self._rival.may_cut(now_ns, self._rtt_ns):
+            self._bound(self.target_bps * self._rival.CUT, Cause.LOSS, now_ns)
+        elif not self._is_idle(now_ns):
+            self._set(self.target_bps + self._rival.RISE_BPS_PER_S * step_ns / NS_PER_S, now_ns)
+
+    def _climb(self, now_ns: int, step_ns: int | None = None) -> None:
+        step_ns = self._step_ns(now_ns) if step_ns is None else step_ns
+        if self.target_bps >= self.limits.top_bps:
+            self._bounded_by = Cause.OK
+        elif not self._is_idle(now_ns):
+            self._set(self._growth.raised(self.target_bps, now_ns, step_ns), now_ns)
+
+    def _step_ns(self, now_ns: int) -> int:
+        step_ns = min(now_ns - self._updated_ns, _MOST_STEP_NS)
+        self._updated_ns = now_ns
+        return step_ns
+
+    def _is_idle(self, now_ns: int) -> bool:
+        """Whether far less is sent than may be: that it arrives proves nothing of the rest."""
+        sent = self._sent.bps(now_ns)
+        return sent is None or sent < 0.75 * self.target_bps
+
+    def wants_probe(self, now_ns: int) -> int | None:
+        """At which rate to send a short burst of repetitions, when only that can tell whether more is possible."""
+        if self.phase is not Phase.CLIMB or self._queue.queue_ns > _QUEUE_EMPTY_NS or self._before_silence_bps:
+            return None
+        if self.target_bps >= self.limits.top_bps or not self._is_idle(now_ns):
+            return None
+        if not self._growth.may_probe(now_ns):
+            return None
+        return self.prober.begin(min(2 * self.target_bps, self.limits.top_bps * 1.1), now_ns)
+
+    def _take_probe(self, measured_bps: int, now_ns: int) -> None:
+        if measured_bps > self.target_bps:
+            self._set(max(self.target_bps, 0.85 * measured_bps), now_ns)
+
+    def _bound(self, bps: float, cause: Cause, now_ns: int) -> None:
+        self._set(bps, now_ns)
+        self._bounded_by = cause
+        if cause is Cause.LOSS:
+            self._growth.limited(self.target_bps, now_ns)
+
+    def _set(self, bps: float, now_ns: int) -> None:
+        self.target_bps = int(min(max(bps, LEAST_BPS), self.limits.top_bps))
+        self._updated_ns = now_ns
+        if self.target_bps >= self.limits.top_bps:
+            self._bounded_by = Cause.OK
