@@ -156,6 +156,7 @@ class CongestionControl:
         return {
             "target_bps": controller.target_bps,
             "bounded_by": controller.cause.value,
+            "rate_phase": controller.phase.value,
             "acked_bps": controller.acked_bps,
             "queue_ms": round(controller.queue_ms, 1),
             "loss": round(controller.loss.fraction, 4),

@@ -23,14 +23,16 @@ LEAST_BPS = 64_000
 # Enough for the whole picture to begin with, and half a second of it is no disaster on a line for 500 kbit/s.
 START_BPS = 900_000
 
-# A queue of this much is one too many, whatever it does; of less, when it grows so fast.
-_QUEUE_HIGH_NS = 90 * _MS
-_QUEUE_GROWING_NS = 35 * _MS
+# A queue of this much is one too many, whatever it does; of less, when it grows so fast. On a slow line one packet of
+# ours takes longer than that: then so many times a packet's time.
+_QUEUE_HIGH_NS, _HIGH_PACKETS = 90 * _MS, 2.4
+_QUEUE_GROWING_NS, _GROWING_PACKETS = 35 * _MS, 1.3
 _GROWING = 0.06
-_QUEUE_EMPTY_NS = 20 * _MS
+_QUEUE_EMPTY_NS, _EMPTY_PACKETS = 20 * _MS, 1.0
+_PACKET_BITS = 8 * 1250
 # Drained in about a second; never below this part of what the line carries.
 _DRAIN_NS = 900 * _MS
-_LEAST_DRAIN, _MOST_DRAIN = 0.45, 0.8
+_LEAST_DRAIN, _MOST_DRAIN = 0.45, 0.65
 _AFTER_DRAIN = 0.92
 _MOST_STEP_NS = 200 * _MS
 _SILENCE_NS = 600 * _MS
@@ -93,6 +95,8 @@ class RateController:
         self._drain_share = _MOST_DRAIN
         self._drain_begun_ns = self._drain_until_ns = 0
         self._drain_queue_ns = 0
+        self._newest_sent_ns = 0
+        self._drains = 0
         self._updated_ns = now_ns
         self._heard_ns: int | None = None
         self._waiting_since_ns: int | None = None
@@ -124,6 +128,7 @@ class RateController:
             self.loss.restart_window()
         else:
             cut = self.loss.add(now_ns, report.lost - report.revived, len(report.arrived))
+        self._newest_sent_ns = max(self._newest_sent_ns, report.newest_sent_ns)
         self._decide(now_ns, self._queue.queue_ns, cut=cut, lost=report.lost > report.revived)
         if probed_bps is not None and self.phase is Phase.CLIMB:
             self._take_probe(probed_bps, now_ns)
@@ -235,18 +240,24 @@ class RateController:
                     self._drain(now_ns, queue_ns, self._base_bps(now_ns))
                 elif cut:
                     self._bound(self.loss.bounded(self.target_bps, self._acked.bps()), Cause.LOSS, now_ns)
-                elif queue_ns < _QUEUE_GROWING_NS:
+                elif queue_ns < self._at_least(_QUEUE_GROWING_NS, _GROWING_PACKETS):
                     self._climb(now_ns)
 
     def _is_overused(self, queue_ns: int) -> bool:
-        high = queue_ns > _QUEUE_HIGH_NS or (queue_ns > _QUEUE_GROWING_NS and self._queue.slope > _GROWING)
+        growing_ns = self._at_least(_QUEUE_GROWING_NS, _GROWING_PACKETS)
+        high = queue_ns > self._at_least(_QUEUE_HIGH_NS, _HIGH_PACKETS)
+        high = high or (queue_ns > growing_ns and self._queue.slope > _GROWING)
         self._high_reports = self._high_reports + 1 if high else 0
         return self._high_reports >= 2
+
+    def _at_least(self, queue_ns: int, packets: float) -> int:
+        return max(queue_ns, int(packets * _PACKET_BITS * NS_PER_S / self.encoders_bps))
 
     def _drain(self, now_ns: int, queue_ns: int, carried_bps: float) -> None:
         """Send so much less than the line carries that the queue is gone in about a second."""
         self.phase = Phase.DRAIN
         self._high_reports = 0
+        self._drains += 1
         self._drain_begun_ns = now_ns
         self._drain_at(min(carried_bps, self.target_bps), queue_ns, now_ns)
 
@@ -262,23 +273,24 @@ class RateController:
 
     def _go_on_draining(self, now_ns: int, queue_ns: int) -> None:
         acked = self._acked.bps() or self._carried_bps
-        if queue_ns <= _QUEUE_EMPTY_NS:
+        if queue_ns <= self._at_least(_QUEUE_EMPTY_NS, _EMPTY_PACKETS):
             self.phase = Phase.CLIMB
+            self._drains = 0
+            self._rival.forget()
             self._set(self._carried_bps * _AFTER_DRAIN, now_ns)
         elif now_ns >= self._drain_until_ns:
-            if self._rival.suspected(self._drain_queue_ns, queue_ns):
+            if self._drains > 1 or self._rival.is_suspected(self._drain_queue_ns, queue_ns):
                 self.phase = Phase.RIVAL
+                self._drains = 0
                 resumed_bps = self._rival.begin(now_ns, queue_ns)
                 self._set(resumed_bps or self._carried_bps * _AFTER_DRAIN, now_ns)
             else:
                 self._drain(now_ns, queue_ns, self._carried_bps)
-        elif (
-            queue_ns > _QUEUE_HIGH_NS
-            and now_ns - self._drain_begun_ns < _DRAIN_NS
-            and (acked < 0.9 * self._carried_bps or queue_ns > 1.1 * self._drain_queue_ns)
+        elif self._newest_sent_ns < self._drain_begun_ns and (
+            acked < 0.9 * self._carried_bps or queue_ns > 1.1 * self._drain_queue_ns
         ):
-            # While there is a queue, what arrives is what the line carries. What was sent before the drain began
-            # still comes: the queue may be longer than it was, and the line slower than was believed.
+            # What was sent before the drain still comes, through a queue that is full: at the rate that the line
+            # carries. That may be less than was believed, and the queue longer.
             self._drain_at(min(acked, self._carried_bps), max(queue_ns, self._drain_queue_ns), now_ns)
 
     def _live_with_rival(self, now_ns: int, queue_ns: int, *, lost: bool) -> None:
@@ -292,13 +304,15 @@ class RateController:
             if verdict == "longer path":
                 self._queue.accept_base()
             self.phase = Phase.CLIMB
-            self._growth.limited(self.target_bps, now_ns)
+            # The limit was the rival's share, not the line's.
+            self._growth.forget()
             return
         step_ns = self._step_ns(now_ns)
         if lost and self._rival.may_cut(now_ns, self._rtt_ns):
             self._bound(self.target_bps * self._rival.CUT, Cause.LOSS, now_ns)
         elif not self._is_idle(now_ns):
-            self._set(self.target_bps + self._rival.RISE_BPS_PER_S * step_ns / NS_PER_S, now_ns)
+            rise_bps = min(self._rival.RISE * self.target_bps, self._rival.MOST_RISE_BPS)
+            self._set(self.target_bps + rise_bps * step_ns / NS_PER_S, now_ns)
 
     def _climb(self, now_ns: int, step_ns: int | None = None) -> None:
         step_ns = self._step_ns(now_ns) if step_ns is None else step_ns

@@ -26,6 +26,10 @@ class Growth:
         self._limited_ns, self._limit_bps = now_ns, bps
         self._hurry_until_ns = 0
 
+    def forget(self) -> None:
+        """The limit was another's, who is gone."""
+        self._limited_ns = None
+
     def hurry(self, now_ns: int) -> None:
         """The line is back after a silence: what it carried before is most likely."""
         self._hurry_until_ns = now_ns + 5 * NS_PER_S

@@ -23,7 +23,8 @@ class Rival:
     """Pure."""
 
     # Against CUBIC, which rises for some seconds and falls by 0.7: about an even share of a line for 2 Mbit/s.
-    RISE_BPS_PER_S: ClassVar[int] = 65_000
+    MOST_RISE_BPS: ClassVar[int] = 65_000
+    RISE: ClassVar[float] = 0.08  # of the rate, a second: on a slow line the same bits would be a flood
     CUT: ClassVar[float] = 0.8
 
     def __init__(self) -> None:
@@ -34,10 +35,14 @@ class Rival:
         self._cut_ns = 0
         self._seen: deque[tuple[int, int]] = deque()
 
-    @staticmethod
-    def suspected(queue_before_ns: int, queue_ns: int) -> bool:
+    def is_suspected(self, queue_before_ns: int, queue_ns: int) -> bool:
         """After a drain that had all the time it needed."""
-        return queue_ns > max(_STILL_THERE * queue_before_ns, _NOTABLE_NS)
+        still = 0.0 if self._resume_bps is not None else _STILL_THERE
+        return queue_ns > max(still * queue_before_ns, _NOTABLE_NS)
+
+    def forget(self) -> None:
+        """A drain emptied the queue: it was our own."""
+        self._resume_bps = None
 
     def remember(self, bps: int) -> None:
         """The rate to go on with, should the drain that begins show the rival still there."""
@@ -62,7 +67,6 @@ class Rival:
         elif self._calm_since_ns is None:
             self._calm_since_ns = now_ns
         elif now_ns - self._calm_since_ns > _CALM_NS:
-            self._resume_bps = None
             return "gone"
         self._seen.append((now_ns, queue_ns))
         while self._seen[0][0] < now_ns - _FLAT_WINDOW_NS:
