@@ -60,11 +60,11 @@ class CongestionControl:
 
     # what leaves
 
-    def packet(self, now_ns: int, size: int, probe: int = 0) -> int:
+    def packet(self, now_ns: int, size: int, ssrc: int, probe: int = 0) -> int:
         """An RTP packet of `size` bytes leaves; its transport-wide sequence number."""
         bits = 8 * size + _IP_UDP_SRTP_BITS
         self.controller.sent(now_ns, bits)
-        return self._flight.sent(now_ns, bits, probe) if self._transport_cc else 0
+        return self._flight.sent(now_ns, bits, ssrc, probe) if self._transport_cc else 0
 
     def repeated(self, now_ns: int, bits: int) -> None:
         """Of what has left, so much was sent before."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .header import signed16
 from .transport_cc import REFERENCE_NS, REFERENCE_WRAP, TransportFeedback
@@ -34,13 +34,23 @@ class FlightReport:
     newest_sent_ns: int
 
 
+class _Packet(NamedTuple):
+    sent_ns: int
+    bits: int
+    stream: int
+    probe: int
+
+
 class Flight:
     """The transport-wide sequence of one connection, and what has become of each packet."""
 
     def __init__(self, first: int) -> None:
         self._next = first
-        self._out: dict[int, tuple[int, int, int]] = {}
-        self._missing: dict[int, tuple[int, int, int]] = {}
+        self._out: dict[int, _Packet] = {}
+        self._missing: dict[int, _Packet] = {}
+        # Janus 1.1 negotiates the feedback for sound and picture, and then tells of the picture alone: the sound would
+        # look lost, all of it. What is missing counts in streams only of which something has arrived.
+        self._told_of: set[int] = set()
         self._missing_order: deque[int] = deque()
         self._reference = 0
         self._has_reference = False
@@ -51,11 +61,11 @@ class Flight:
     def __len__(self) -> int:
         return len(self._out)
 
-    def sent(self, now_ns: int, bits: int, probe: int = 0) -> int:
-        """Note a packet that leaves now; its 16-bit transport-wide sequence number."""
+    def sent(self, now_ns: int, bits: int, stream: int = 0, probe: int = 0) -> int:
+        """Note a packet of `stream` (an SSRC) that leaves now; its 16-bit transport-wide sequence number."""
         sequence = self._next
         self._next = sequence + 1
-        self._out[sequence] = (now_ns, bits, probe)
+        self._out[sequence] = _Packet(now_ns, bits, stream, probe)
         if len(self._out) > MOST_IN_FLIGHT:
             del self._out[next(iter(self._out))]
             self._unreported += 1
@@ -75,9 +85,10 @@ class Flight:
             if at_ns is None:
                 if packet is not None:
                     del self._out[sequence]
-                    self._note_missing(sequence, packet)
-                    lost += 1
-                    newest_sent_ns = max(newest_sent_ns, packet[0])
+                    if packet.stream in self._told_of:
+                        self._note_missing(sequence, packet)
+                        lost += 1
+                        newest_sent_ns = max(newest_sent_ns, packet.sent_ns)
                 continue
             if packet is not None:
                 del self._out[sequence]
@@ -86,8 +97,9 @@ class Flight:
                 if packet is None:
                     continue
                 revived += 1
-            arrived.append(Acknowledged(packet[0], at_ns + shift_ns, packet[1], packet[2]))
-            newest_sent_ns = max(newest_sent_ns, packet[0])
+            self._told_of.add(packet.stream)
+            arrived.append(Acknowledged(packet.sent_ns, at_ns + shift_ns, packet.bits, packet.probe))
+            newest_sent_ns = max(newest_sent_ns, packet.sent_ns)
         self._forget(now_ns)
         if not arrived and not lost:
             return None
@@ -104,7 +116,7 @@ class Flight:
         self._reference = max(self._reference, whole)
         return (whole - reference) * REFERENCE_NS
 
-    def _note_missing(self, sequence: int, packet: tuple[int, int, int]) -> None:
+    def _note_missing(self, sequence: int, packet: _Packet) -> None:
         self._missing[sequence] = packet
         self._missing_order.append(sequence)
         if len(self._missing_order) > _MISSING_KEPT:
@@ -114,7 +126,7 @@ class Flight:
         """Packets of a feedback that was itself lost: nobody will ever say what became of them."""
         while self._out:
             sequence = next(iter(self._out))
-            if now_ns - self._out[sequence][0] < _KEPT_NS:
+            if now_ns - self._out[sequence].sent_ns < _KEPT_NS:
                 return
             del self._out[sequence]
             self._unreported += 1

@@ -108,16 +108,16 @@ class RtpSender:
             extensions += self._transport_cc_head + transport_sequence.to_bytes(2, "big")
         return extensions + self._extension_tail
 
-    def _count_on_line(self, payload: bytes, now_ns: int, probe: int = 0) -> int:
+    def _count_on_line(self, payload: bytes, now_ns: int, ssrc: int, probe: int = 0) -> int:
         """Tell congestion control of a packet that leaves; its transport-wide sequence number."""
         size = HEADER.size + self._extension_length + len(payload)
-        return self._congestion.packet(now_ns, size, probe)
+        return self._congestion.packet(now_ns, size, ssrc, probe)
 
     def _send_packet(self, payload: bytes, marker: bool, timestamp: int, now_ns: int) -> bytes:
         sequence = self._sequence
         self._sequence = (sequence + 1) & 0xFFFF
         second = self._payload_type | 0x80 if marker else self._payload_type
-        extensions = self._extensions(now_ns, self._count_on_line(payload, now_ns))
+        extensions = self._extensions(now_ns, self._count_on_line(payload, now_ns, self.ssrc))
         header = HEADER.pack(self._first_byte, second, sequence, timestamp, self.ssrc)
         packet = b"".join((header, extensions, payload))
         transport = self._transport

@@ -188,14 +188,14 @@ class VideoSender(RtpSender):
         self._rtx_sequence = (sequence + 1) & 0xFFFF
         first, second, original, timestamp, _ = HEADER.unpack_from(packet)
         payload = original.to_bytes(2, "big") + packet[HEADER.size + self._extension_length :]
-        extensions = self._extensions(now_ns, self._count_on_line(payload, now_ns, probe))
+        extensions = self._extensions(now_ns, self._count_on_line(payload, now_ns, self.rtx_ssrc, probe))
         header = HEADER.pack(first, second & 0x80 | self._rtx_payload_type, sequence, timestamp, self.rtx_ssrc)
         return b"".join((header, extensions, payload))
 
     def _renumbered(self, packet: bytes, now_ns: int) -> bytes:
         """The packet itself once more; only its transport-wide number is new, for its arrival is another event."""
         payload = packet[HEADER.size + self._extension_length :]
-        number = self._count_on_line(payload, now_ns)
+        number = self._count_on_line(payload, now_ns, self.ssrc)
         if not self._transport_cc_head:
             return packet
         return b"".join((packet[: HEADER.size], self._extensions(now_ns, number), payload))
