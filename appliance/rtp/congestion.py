@@ -12,9 +12,10 @@ from appliance.media.clock import NS_PER_S, Clock, MediaClock
 from . import rtcp, transport_cc
 from .flight import Flight
 from .pacer import CAREFUL, DRAINING, FREE
-from .rate_control import Phase, RateController
+from .rate_control import RateController
 from .rate_meters import RateMeter
 from .rate_share import LEAST_VIDEO_BPS, SOUND_OVERHEAD_BPS, RateShare, Shares
+from .rate_words import Phase
 from .session_clock import random_sequence
 
 MOST_BPS = 8_000_000
@@ -22,6 +23,8 @@ _IP_UDP_SRTP_BITS = 8 * 38
 # Encoders are not bothered with less, nor more often.
 _NOTABLE = 0.03
 _LOOK_NS = 50_000_000
+# Without transport-cc feedback for so long, receiver reports serve.
+_FED_NS = 5 * NS_PER_S
 _AUDIO_BPS = 64_000  # what the sound needs at most besides a picture of the configured rate, headers included
 
 
@@ -41,6 +44,7 @@ class CongestionControl:
         self._sdp_cap_bps: int | None = None
         self._remb_bps: int | None = None
         self._looked_ns = 0
+        self._fed_ns: int | None = None
         self._reports = 0
         self._malformed = 0
         self._on_video: Callable[[int], None] | None = None
@@ -72,7 +76,7 @@ class CongestionControl:
 
     def tick(self, now_ns: int) -> None:
         """Time passes."""
-        self.controller.tick(now_ns, with_transport_cc=self._transport_cc)
+        self.controller.tick(now_ns, with_transport_cc=self._is_fed(now_ns))
         if now_ns - self._looked_ns >= _LOOK_NS:
             self._looked_ns = now_ns
             self._tell(now_ns)
@@ -82,6 +86,9 @@ class CongestionControl:
         if self.controller.phase is Phase.DRAIN:
             return DRAINING
         return CAREFUL if self.controller.is_careful(now_ns) else FREE
+
+    def _is_fed(self, now_ns: int) -> bool:
+        return self._transport_cc and self._fed_ns is not None and now_ns - self._fed_ns < _FED_NS
 
     @property
     def picture_bps(self) -> int:
@@ -108,6 +115,7 @@ class CongestionControl:
             self._malformed += 1
             return
         self._reports += 1
+        self._fed_ns = arrival_ns
         if self._transport_cc:
             report = self._flight.feedback(feedback, arrival_ns)
             if report is not None:
@@ -115,8 +123,8 @@ class CongestionControl:
                 self._tell(arrival_ns)
 
     def receiver_report(self, fraction_lost: float, rtt_ns: int | None, arrival_ns: int, packets: int) -> None:
-        """Of the picture. With transport-cc, better is known already."""
-        if not self._transport_cc:
+        """Of the picture. With transport-cc, better is known already; some negotiate it and send none."""
+        if not self._is_fed(arrival_ns):
             self.controller.receiver_report(fraction_lost, rtt_ns, arrival_ns, packets)
             self._tell(arrival_ns)
 

@@ -15,6 +15,8 @@ _LEAST_PACKETS = 20
 _HARMLESS = 0.02
 # More than this is never taken for a property of the line.
 MOST_INHERENT = 0.2
+# And more than this, chance included, is never borne.
+_MOST_BORNE = 0.25
 # Sending so much less should have lost less, were the loss our own doing.
 _CUT = 0.15
 _TRIALS = 2
@@ -57,7 +59,7 @@ class LossBound:
     def _judge(self, fraction: float, count: int) -> bool:
         known = self.inherent
         chance = 2 * math.sqrt(max(known, 0.01) * (1 - known) / count)
-        if fraction <= max(known + chance, _HARMLESS):
+        if fraction <= min(max(known + chance, _HARMLESS), _MOST_BORNE):
             # Falls faster than it rises: a line that has become good is used.
             self.inherent += (min(fraction, MOST_INHERENT) - known) * (0.3 if fraction < known else 0.1)
             self._answered = 0

@@ -4,22 +4,20 @@ Pure: times are given, nothing is awaited, no packet is touched; every driver sh
 picture. Rates are bits on the wire, headers included.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
 from appliance.media.clock import NS_PER_S
 
+from .drain import Drain, Outcome
 from .flight import FlightReport
 from .loss_bound import LossBound
 from .probing import Prober
 from .queue_delay import QueueDelay
 from .rate_growth import Growth
 from .rate_meters import RateMeter
+from .rate_words import LEAST_BPS, Cause, Limits, Phase
+from .reported_line import HIGH_NS, LOW_NS, ReportedLine
 from .rival import Rival
 
 _MS = 1_000_000
-# Sound at its least and some pictures a second.
-LEAST_BPS = 64_000
 # Enough for the whole picture to begin with, and half a second of it is no disaster on a line for 500 kbit/s.
 START_BPS = 900_000
 
@@ -30,45 +28,10 @@ _QUEUE_GROWING_NS, _GROWING_PACKETS = 35 * _MS, 1.3
 _GROWING = 0.06
 _QUEUE_EMPTY_NS, _EMPTY_PACKETS = 20 * _MS, 1.0
 _PACKET_BITS = 8 * 1250
-# Drained in about a second; never below this part of what the line carries.
-_DRAIN_NS = 900 * _MS
-_LEAST_DRAIN, _MOST_DRAIN = 0.45, 0.65
-_AFTER_DRAIN = 0.92
+_LEARNED = 0.02
 _MOST_STEP_NS = 200 * _MS
 _SILENCE_NS = 600 * _MS
 _HALVE_EVERY_NS = 500 * _MS
-# Receiver reports alone see the queue in the round trip, each second or so, and not which way it is.
-_ROUND_TRIP_HIGH_NS = 150 * _MS
-
-
-class Cause(StrEnum):
-    """What bounds the rate now."""
-
-    OK = "ok"
-    DELAY = "delay"
-    LOSS = "loss"
-    CAP = "cap"
-    SILENCE = "silence"
-
-
-class Phase(StrEnum):
-    """CLIMB: use what there is. DRAIN: empty the queue. RIVAL: another's traffic keeps the queue full."""
-
-    CLIMB = "climb"
-    DRAIN = "drain"
-    RIVAL = "rival"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the rate may be at all: `most_bps` is of our settings, `cap_bps` of the far end."""
-
-    most_bps: int
-    cap_bps: int | None = None
-
-    @property
-    def top_bps(self) -> int:
-        return self.most_bps if self.cap_bps is None else max(min(self.most_bps, self.cap_bps), LEAST_BPS)
 
 
 class RateController:
@@ -85,20 +48,15 @@ class RateController:
         self._rival = Rival()
         self._sent = RateMeter(NS_PER_S)
         self._acked = RateMeter(400 * _MS)
-        self._rtt_ns = 100 * _MS
-        self._least_rtt_ns: int | None = None
-        self._round_trip_queue_ns = 0
+        self.rtt_ns = 100 * _MS
+        self._reported = ReportedLine()
         self._reported_bps: float | None = None
         self._bounded_by = Cause.OK
         self._high_reports = 0
-        self._carried_bps = 0.0
-        self._drain_share = _MOST_DRAIN
-        self._drain_begun_ns = self._drain_until_ns = 0
-        self._drain_queue_ns = 0
+        self._drain = Drain()
         self._newest_sent_ns = 0
-        self._drains = 0
         self._updated_ns = now_ns
-        self._heard_ns: int | None = None
+        self._has_heard = False
         self._waiting_since_ns: int | None = None
         self._halved_ns = 0
         self._before_silence_bps = 0
@@ -113,13 +71,13 @@ class RateController:
 
     def feedback(self, report: FlightReport, now_ns: int) -> None:
         """What transport-cc feedback told anew."""
-        was_silent = self._heard(now_ns)
+        was_silent = self._heard()
         for packet in report.arrived:
             self._queue.packet(packet.sent_ns, packet.arrival_ns)
             self._acked.add(packet.arrival_ns, packet.bits)
         self._queue.settle(keep_base=self.phase is Phase.RIVAL)
         if report.arrived:
-            self._rtt_ns += (min(now_ns - report.newest_sent_ns, NS_PER_S) - self._rtt_ns) // 8
+            self.rtt_ns += (min(now_ns - report.newest_sent_ns, NS_PER_S) - self.rtt_ns) // 8
         probed_bps = self.prober.measured(report.arrived, now_ns)
         if was_silent:
             self._return(now_ns)
@@ -127,34 +85,34 @@ class RateController:
         if was_silent or self.phase is Phase.DRAIN:
             self.loss.restart_window()
         else:
+            known = self.loss.inherent
             cut = self.loss.add(now_ns, report.lost - report.revived, len(report.arrived))
+            if self.loss.inherent > known + _LEARNED:
+                # The loss that stopped us was no limit.
+                self._growth.forget()
         self._newest_sent_ns = max(self._newest_sent_ns, report.newest_sent_ns)
         self._decide(now_ns, self._queue.queue_ns, cut=cut, lost=report.lost > report.revived)
         if probed_bps is not None and self.phase is Phase.CLIMB:
-            self._take_probe(probed_bps, now_ns)
+            self._set(max(self.target_bps, 0.85 * probed_bps), now_ns)
 
     def receiver_report(self, fraction_lost: float, rtt_ns: int | None, now_ns: int, packets: int) -> None:
         """A receiver report, where there is no transport-cc: loss, and the queue as far as the round trip shows it."""
-        was_silent = self._heard(now_ns)
-        if was_silent:
+        if self._heard():
             self._return(now_ns)
         if rtt_ns is not None:
-            if self._least_rtt_ns is None or rtt_ns < self._least_rtt_ns:
-                self._least_rtt_ns = rtt_ns
-            else:
-                # The path may have become longer: forget the least slowly.
-                self._least_rtt_ns += (rtt_ns - self._least_rtt_ns) // 64
-            self._rtt_ns = rtt_ns
-            self._round_trip_queue_ns = rtt_ns - self._least_rtt_ns
+            self.rtt_ns = rtt_ns
+            self._reported.round_trip(rtt_ns)
         self._reported_bps = (self._sent.bps(now_ns) or self.target_bps) * (1 - fraction_lost)
         cut = self.loss.told(fraction_lost, packets)
-        if self._round_trip_queue_ns > _ROUND_TRIP_HIGH_NS:
-            # No drain by measure: a report comes each second, so cut by what must leave the queue within two.
-            share = max(_LEAST_DRAIN, 1 - self._round_trip_queue_ns / (2 * NS_PER_S))
-            self._bound(min(self.target_bps, self._base_bps(now_ns)) * share, Cause.DELAY, now_ns)
+        queue_ns = self._reported.queue_ns
+        if queue_ns > HIGH_NS:
+            # No drain by measure: the next report comes in a second.
+            bps = min(self.target_bps, self._base_bps(now_ns)) * self._reported.share
+            self._growth.limited(bps, now_ns)
+            self._bound(bps, Cause.DELAY, now_ns)
         elif cut:
             self._bound(self.loss.bounded(self.target_bps, None), Cause.LOSS, now_ns)
-        elif self._round_trip_queue_ns < _ROUND_TRIP_HIGH_NS // 3:
+        elif queue_ns < LOW_NS:
             self._climb(now_ns, step_ns=NS_PER_S)
 
     def set_cap(self, cap_bps: int | None, now_ns: int) -> None:
@@ -164,11 +122,10 @@ class RateController:
 
     def tick(self, now_ns: int, *, with_transport_cc: bool) -> None:
         """Time passes: called with each block of sound."""
-        waiting = self._waiting_since_ns
-        limit_ns = _SILENCE_NS + 2 * self._rtt_ns if with_transport_cc else 5 * NS_PER_S
-        if waiting is None or self._heard_ns is None or now_ns - waiting < limit_ns:
-            return
-        if now_ns - self._halved_ns < (_HALVE_EVERY_NS if with_transport_cc else 2 * NS_PER_S):
+        waiting, limit_ns, every_ns = self._waiting_since_ns, _SILENCE_NS + 2 * self.rtt_ns, _HALVE_EVERY_NS
+        if not with_transport_cc:
+            limit_ns, every_ns = 5 * NS_PER_S, 2 * NS_PER_S
+        if waiting is None or not self._has_heard or now_ns - max(waiting + limit_ns, self._halved_ns + every_ns) < 0:
             return
         if not self._before_silence_bps:
             self._before_silence_bps = int(self.target_bps)
@@ -187,7 +144,7 @@ class RateController:
     def encoders_bps(self) -> int:
         """What the encoders shall make. For a drain, which passes in a second, pictures are left out, not worsened."""
         if self.phase is Phase.DRAIN:
-            return max(self.target_bps, int(self._carried_bps * _AFTER_DRAIN))
+            return max(self.target_bps, int(self._drain.after_bps))
         return self.target_bps
 
     @property
@@ -196,11 +153,7 @@ class RateController:
 
     @property
     def queue_ms(self) -> float:
-        return max(self._queue.queue_ns, self._round_trip_queue_ns) / _MS
-
-    @property
-    def rtt_ns(self) -> int:
-        return self._rtt_ns
+        return max(self._queue.queue_ns, self._reported.queue_ns) / _MS
 
     def is_careful(self, now_ns: int) -> bool:
         """Whether the line has shown its limit of late: bursts would overrun it."""
@@ -210,9 +163,9 @@ class RateController:
 
     # deciding
 
-    def _heard(self, now_ns: int) -> bool:
+    def _heard(self) -> bool:
         """Feedback is there; True when it had been missed."""
-        self._heard_ns = now_ns
+        self._has_heard = True
         self._waiting_since_ns = None
         return self._before_silence_bps > 0
 
@@ -237,7 +190,7 @@ class RateController:
                 self._live_with_rival(now_ns, queue_ns, lost=lost)
             case Phase.CLIMB:
                 if self._is_overused(queue_ns):
-                    self._drain(now_ns, queue_ns, self._base_bps(now_ns))
+                    self._begin_drain(now_ns, queue_ns, self._base_bps(now_ns))
                 elif cut:
                     self._bound(self.loss.bounded(self.target_bps, self._acked.bps()), Cause.LOSS, now_ns)
                 elif queue_ns < self._at_least(_QUEUE_GROWING_NS, _GROWING_PACKETS):
@@ -253,52 +206,47 @@ class RateController:
     def _at_least(self, queue_ns: int, packets: float) -> int:
         return max(queue_ns, int(packets * _PACKET_BITS * NS_PER_S / self.encoders_bps))
 
-    def _drain(self, now_ns: int, queue_ns: int, carried_bps: float) -> None:
-        """Send so much less than the line carries that the queue is gone in about a second."""
+    def _begin_drain(self, now_ns: int, queue_ns: int, carried_bps: float) -> None:
         self.phase = Phase.DRAIN
         self._high_reports = 0
-        self._drains += 1
-        self._drain_begun_ns = now_ns
-        self._drain_at(min(carried_bps, self.target_bps), queue_ns, now_ns)
+        self._drain.begin(now_ns, queue_ns, min(carried_bps, self.target_bps), self.rtt_ns)
+        self._follow_drain(now_ns)
 
-    def _drain_at(self, carried_bps: float, queue_ns: int, now_ns: int) -> None:
-        self._carried_bps = carried_bps
-        self._drain_queue_ns = queue_ns
-        self._drain_share = min(max(1 - queue_ns / _DRAIN_NS, _LEAST_DRAIN), _MOST_DRAIN)
-        # What is on its way has to pass first, then the queue at the difference of the rates; and some patience.
-        passing_ns = int(1.3 * queue_ns / (1 - self._drain_share))
-        self._drain_until_ns = now_ns + 2 * self._rtt_ns + passing_ns + 300 * _MS
-        self._growth.limited(carried_bps, now_ns)
-        self._bound(min(carried_bps * self._drain_share, self.target_bps), Cause.DELAY, now_ns)
+    def _follow_drain(self, now_ns: int) -> None:
+        self._growth.limited(self._drain.carried_bps, now_ns)
+        self._bound(min(self._drain.rate_bps, self.target_bps), Cause.DELAY, now_ns)
 
     def _go_on_draining(self, now_ns: int, queue_ns: int) -> None:
-        acked = self._acked.bps() or self._carried_bps
-        if queue_ns <= self._at_least(_QUEUE_EMPTY_NS, _EMPTY_PACKETS):
+        drain = self._drain
+        outcome = drain.look(
+            now_ns,
+            queue_ns,
+            empty_ns=self._at_least(_QUEUE_EMPTY_NS, _EMPTY_PACKETS),
+            acked_bps=self._acked.bps() or drain.carried_bps,
+            newest_sent_ns=self._newest_sent_ns,
+            rtt_ns=self.rtt_ns,
+        )
+        if outcome is Outcome.EMPTY:
             self.phase = Phase.CLIMB
-            self._drains = 0
             self._rival.forget()
-            self._set(self._carried_bps * _AFTER_DRAIN, now_ns)
-        elif now_ns >= self._drain_until_ns:
-            if self._drains > 1 or self._rival.is_suspected(self._drain_queue_ns, queue_ns):
+            self._set(drain.after_bps, now_ns)
+        elif outcome is Outcome.LOWER:
+            self._follow_drain(now_ns)
+        elif outcome is Outcome.OVERDUE:
+            if drain.in_a_row > 1 or self._rival.is_suspected(drain.queue_ns, queue_ns):
                 self.phase = Phase.RIVAL
-                self._drains = 0
+                drain.in_a_row = 0
                 resumed_bps = self._rival.begin(now_ns, queue_ns)
-                self._set(resumed_bps or self._carried_bps * _AFTER_DRAIN, now_ns)
+                self._set(resumed_bps or drain.after_bps, now_ns)
             else:
-                self._drain(now_ns, queue_ns, self._carried_bps)
-        elif self._newest_sent_ns < self._drain_begun_ns and (
-            acked < 0.9 * self._carried_bps or queue_ns > 1.1 * self._drain_queue_ns
-        ):
-            # What was sent before the drain still comes, through a queue that is full: at the rate that the line
-            # carries. That may be less than was believed, and the queue longer.
-            self._drain_at(min(acked, self._carried_bps), max(queue_ns, self._drain_queue_ns), now_ns)
+                self._begin_drain(now_ns, queue_ns, drain.carried_bps)
 
     def _live_with_rival(self, now_ns: int, queue_ns: int, *, lost: bool) -> None:
         """Additive increase, multiplicative decrease on loss: what a TCP beside us does."""
         verdict = self._rival.look(now_ns, queue_ns)
         if verdict == "look again":
             self._rival.remember(self.target_bps)
-            self._drain(now_ns, queue_ns, self._base_bps(now_ns))
+            self._begin_drain(now_ns, queue_ns, self._base_bps(now_ns))
             return
         if verdict is not None:
             if verdict == "longer path":
@@ -308,14 +256,14 @@ class RateController:
             self._growth.forget()
             return
         step_ns = self._step_ns(now_ns)
-        if lost and self._rival.may_cut(now_ns, self._rtt_ns):
+        if lost and self._rival.may_cut(now_ns, self.rtt_ns):
             self._bound(self.target_bps * self._rival.CUT, Cause.LOSS, now_ns)
         elif not self._is_idle(now_ns):
             rise_bps = min(self._rival.RISE * self.target_bps, self._rival.MOST_RISE_BPS)
             self._set(self.target_bps + rise_bps * step_ns / NS_PER_S, now_ns)
 
     def _climb(self, now_ns: int, step_ns: int | None = None) -> None:
-        step_ns = self._step_ns(now_ns) if step_ns is None else step_ns
+        step_ns = step_ns or self._step_ns(now_ns)
         if self.target_bps >= self.limits.top_bps:
             self._bounded_by = Cause.OK
         elif not self._is_idle(now_ns):
@@ -335,15 +283,9 @@ class RateController:
         """At which rate to send a short burst of repetitions, when only that can tell whether more is possible."""
         if self.phase is not Phase.CLIMB or self._queue.queue_ns > _QUEUE_EMPTY_NS or self._before_silence_bps:
             return None
-        if self.target_bps >= self.limits.top_bps or not self._is_idle(now_ns):
-            return None
-        if not self._growth.may_probe(now_ns):
+        if self.target_bps >= self.limits.top_bps or not self._is_idle(now_ns) or not self._growth.may_probe(now_ns):
             return None
         return self.prober.begin(min(2 * self.target_bps, self.limits.top_bps * 1.1), now_ns)
-
-    def _take_probe(self, measured_bps: int, now_ns: int) -> None:
-        if measured_bps > self.target_bps:
-            self._set(max(self.target_bps, 0.85 * measured_bps), now_ns)
 
     def _bound(self, bps: float, cause: Cause, now_ns: int) -> None:
         self._set(bps, now_ns)
