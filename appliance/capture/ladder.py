@@ -22,6 +22,8 @@ _STEPS = (
 )
 # Fewer pictures look like a fault.
 _LEAST_FPS = 12
+# What the whole frame rate takes more than two thirds of it.
+_WHOLE_RATE = 1.3
 # The configured bit rate is always enough for the configured picture, and this part of it too.
 _OF_CONFIGURED = 0.6
 _UP = 1.2
@@ -70,10 +72,11 @@ def rungs(width: int, height: int, fps: int, configured_bps: int) -> tuple[Rung,
 
 
 def _least_bps(width: int, height: int) -> int:
-    """For a size that is not a step's: as the next one below, by its pixels."""
+    """For a configured picture that is no step itself: as the next step below, by its pixels and its frame rate."""
     for step_height, (up, down), least_bps in _STEPS:
-        if step_height <= height and up == down:
-            return int(least_bps * width * height / (step_height * step_height * 16 / 9))
+        if step_height <= height:
+            pixels = width * height / (step_height * step_height * 16 / 9)
+            return int(least_bps * pixels * (1.0 if up == down else _WHOLE_RATE))
     return 0
 
 

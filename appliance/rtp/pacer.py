@@ -12,6 +12,7 @@ from typing import Protocol
 from appliance.media.clock import NS_PER_S, Clock
 
 TICK_NS = 5_000_000
+_LATEST_NS = 60_000_000
 # On a line that has shown no limit what is small may leave at once: an ordinary picture of 2 Mb/s has 7 packets.
 BURST = 12
 MAX_QUEUED = 512
@@ -130,10 +131,12 @@ class Pacer:
             self._timer = None
 
     def _pay(self) -> None:
-        """Credit for the time that has passed; what was not used is kept for a moment only."""
+        """Credit for the time that has passed, as far as it counts."""
         now_ns = self._clock.now_ns()
         bps = max(self._bps, self._probe_bps if self._probe_bits > 0 else 0.0)
-        most = max(bps * 2 * TICK_NS / NS_PER_S, 2 * _PACKET_BITS)
+        # A busy machine's late timer must not slow what waits; time in which nothing waited is kept for a moment only.
+        kept_ns = 2 * TICK_NS if self._timer is None else _LATEST_NS
+        most = max(bps * kept_ns / NS_PER_S, 2 * _PACKET_BITS)
         self._credit_bits = min(self._credit_bits + bps * (now_ns - self._paid_ns) / NS_PER_S, most)
         self._paid_ns = now_ns
 
@@ -161,6 +164,6 @@ class Pacer:
             self._timer = call_later(TICK_NS / NS_PER_S, self._tick)
 
     def _tick(self) -> None:
-        self._timer = None
         self._pay()
+        self._timer = None
         self._run()
