@@ -60,8 +60,13 @@ class Engine:
         self._board: GpioBoard | None = None
 
     def _open_session(self, meeting: MeetingSettings) -> Session:
-        most_video_bps = self._settings.video.bitrate_kbps * 1000
-        return open_session(meeting, self._settings.network, self._router, most_video_bps=most_video_bps)
+        return open_session(
+            meeting,
+            self._settings.network,
+            self._router,
+            most_video_bps=self._settings.video.bitrate_kbps * 1000,
+            carried_bps=self._router.carried_bps,
+        )
 
     async def run(self) -> None:
         """Run until cancelled; a meeting that stands is left with a goodbye, and kept as the intent."""

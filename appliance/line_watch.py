@@ -1,4 +1,4 @@
-"""Decide when a slow line is worth telling the room: below what a fair picture takes, for longer than a moment."""
+"""Know the line from session to session: when it is slow enough to tell the room, and what the next one may start at."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,8 @@ SLOW_AFTER_S = 10.0
 # Withdrawn only when it is clearly better, and stays so.
 GOOD_BPS = 360_000
 GOOD_AFTER_S = 5.0
+# What a line carried so long ago says nothing of now.
+REMEMBERED_S = 300.0
 
 
 class LineWatch:
@@ -17,10 +19,18 @@ class LineWatch:
         self._slow_since_s: float | None = None
         self._good_since_s: float | None = None
         self._told = False
+        self._last: tuple[float, int] | None = None
+
+    def carried_bps(self, now_s: float) -> int | None:
+        """What the line carried of late: a session that follows a lost one must not flood it by its start."""
+        return self._last[1] if self._last is not None and now_s - self._last[0] < REMEMBERED_S else None
 
     def look(self, now_s: float, numbers: Mapping[str, Any]) -> str | bool | None:
         """What is wrong, in words for the technician; False: nothing any more; None: as before."""
         target_bps = numbers.get("video_out_target_bps")
+        # A line that was cut carried what it did before.
+        if target_bps is not None and numbers.get("video_out_bounded_by") != "silence":
+            self._last = (now_s, target_bps)
         if target_bps is None or numbers.get("video_out_bounded_by") == "cap":
             # No session, or the conference centre wants no more: no fault of the line's.
             self._slow_since_s = self._good_since_s = None

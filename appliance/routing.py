@@ -271,6 +271,11 @@ class MediaRouter:
             case False:
                 self._store.clear_problem("line-slow")
 
+    @property
+    def carried_bps(self) -> int | None:
+        """What the line carried of late, for a new session to start with."""
+        return self._line_watch.carried_bps(time.monotonic())
+
     def _note_problem(self, part: str, problem: dict[str, Any] | None) -> None:
         """A part has one Problem at a time; its report replaces the one before."""
         code = problem["code"] if problem else None

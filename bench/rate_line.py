@@ -10,7 +10,6 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from appliance.capture.ladder import Ladder
 from appliance.media.clock import NS_PER_S
@@ -228,6 +227,8 @@ class Sample:
     queue_ms: float
     acked_bps: int
     rung: int
+    height: int
+    frames: int
     pacer_ms: float
     tcp_bytes: int
     got_bytes: int
@@ -355,6 +356,8 @@ class Run:
                 self.line.queue_ms,
                 controller.acked_bps or 0,
                 self.ladder.rung.number,
+                self.ladder.rung.height,
+                self.frames,
                 self.video._pacer.queue_ns / MS,
                 self.tcp.acked_bytes,
                 self.far.bytes,
@@ -448,15 +451,3 @@ class FarEnd:
                 due.append(sequence)
         if due:
             self._back(rtcp.receiver_report(7, []) + rtcp.nack(7, self._run.video.ssrc, sorted(due)))
-
-
-def summary(run: Run, begin: float, end: float) -> dict[str, Any]:
-    part = run.between(begin, end)
-    return {
-        "kbps": round(run.got_bps(begin, end) / 1000),
-        "target": round(sum(s.target_bps for s in part) / len(part) / 1000),
-        "queue_p50": round(run.queue_p(50, begin, end)),
-        "queue_p95": round(run.queue_p(95, begin, end)),
-        "tcp_kbps": round(run.tcp_bps(begin, end) / 1000),
-        "rung": max(s.rung for s in part),
-    }

@@ -68,7 +68,7 @@ class VideoMixer:
         self._watched = False
         self._keyframe = False
         self._lead_ns = 0
-        self._wanted_bps = settings.bitrate_bps
+        self.wanted_bps = settings.bitrate_bps
         self._bridge: ThreadBridge[EncodedFrame] = ThreadBridge(f"wall {title}", self._body, _QUEUE)
         self.composed = 0
         self.work_ms = 0.0
@@ -103,7 +103,7 @@ class VideoMixer:
     def limit(self, bps: int | None) -> None:
         """What the slowest listener's line carries; None: nothing is known of any."""
         most = self._settings.bitrate_bps
-        self._wanted_bps = most if bps is None else max(min(bps, most), min(_LEAST_BPS, most))
+        self.wanted_bps = most if bps is None else max(min(bps, most), min(_LEAST_BPS, most))
 
     def set_lead(self, lead_ns: int) -> None:
         """How much younger than the sound mixed at the same moment the pictures composed now are."""
@@ -139,7 +139,7 @@ class VideoMixer:
     def _body(self, put: Callable[[EncodedFrame], None], stopping: threading.Event) -> None:
         settings = self._settings
         wall = Wall(settings.width, settings.height, self._title)
-        opened_bps, opened_ns = self._wanted_bps, self._clock.now_ns()
+        opened_bps, opened_ns = self.wanted_bps, self._clock.now_ns()
         encoder = WallEncoder(settings.width, settings.height, settings.fps, opened_bps)
         gate = TickGate(settings.fps)
         keyframe_ns = -_KEYFRAME_EVERY_NS
@@ -150,7 +150,7 @@ class VideoMixer:
                     continue
                 now_ns = self._clock.now_ns()
                 gate.ticked(now_ns)
-                wanted_bps = self._wanted_bps
+                wanted_bps = self.wanted_bps
                 if abs(wanted_bps - opened_bps) > _NOTABLE * opened_bps and (
                     wanted_bps < opened_bps or now_ns - opened_ns > _RAISE_EVERY_NS
                 ):

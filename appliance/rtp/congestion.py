@@ -12,7 +12,7 @@ from appliance.media.clock import NS_PER_S, Clock, MediaClock
 from . import rtcp, transport_cc
 from .flight import Flight
 from .pacer import CAREFUL, DRAINING, FREE
-from .rate_control import RateController
+from .rate_control import START_BPS, RateController
 from .rate_meters import RateMeter
 from .rate_share import LEAST_VIDEO_BPS, SOUND_OVERHEAD_BPS, RateShare, Shares
 from .rate_words import Phase
@@ -20,6 +20,7 @@ from .session_clock import random_sequence
 
 MOST_BPS = 8_000_000
 _IP_UDP_SRTP_BITS = 8 * 38
+_LEAST_START_BPS = 150_000
 # Encoders are not bothered with less, nor more often.
 _NOTABLE = 0.03
 _LOOK_NS = 50_000_000
@@ -31,11 +32,15 @@ _AUDIO_BPS = 64_000  # what the sound needs at most besides a picture of the con
 class CongestionControl:
     """Everything here is synchronous; the media that are sent drive it, sound each 20 ms."""
 
-    def __init__(self, clock: Clock | None = None, *, most_video_bps: int | None = None) -> None:
-        """`most_video_bps`: what the encoder is set to make at most."""
+    def __init__(
+        self, clock: Clock | None = None, *, most_video_bps: int | None = None, carried_bps: int | None = None
+    ) -> None:
+        """`most_video_bps`: what the encoder is set to make at most; `carried_bps`: what the line carried of late."""
         self._clock = clock or MediaClock()
         most_bps = MOST_BPS if most_video_bps is None else int(most_video_bps * 1.06) + _AUDIO_BPS
-        self.controller = RateController(most_bps, self._clock.now_ns())
+        # A line that was good before is started with care all the same: it may have been lost for its getting worse.
+        start_bps = START_BPS if carried_bps is None else min(max(carried_bps, _LEAST_START_BPS), START_BPS)
+        self.controller = RateController(most_bps, self._clock.now_ns(), start_bps=start_bps)
         self._flight = Flight(random_sequence())
         self._share = RateShare()
         self._shares = self._share.of(self.controller.target_bps, 0)

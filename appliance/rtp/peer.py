@@ -36,14 +36,21 @@ SOUND_BPS = 60_000  # what our sound takes beside a picture that the far end lim
 class Peer:
     """One peer connection. Made in a running loop; `close()` must be awaited in the end, whatever happened before."""
 
-    def __init__(self, config: IceConfig, *, loopback: bool = False, most_video_bps: int | None = None) -> None:
+    def __init__(
+        self,
+        config: IceConfig,
+        *,
+        loopback: bool = False,
+        most_video_bps: int | None = None,
+        carried_bps: int | None = None,
+    ) -> None:
         """`loopback`: the far end is on this machine; only 127.0.0.1 is told to it.
 
-        `most_video_bps`: what the picture's encoder is set to at most; rate control stays below.
+        `most_video_bps`: what the picture's encoder is set to at most; `carried_bps`: what the line carried of late.
         """
         self._direction: Direction | None = None
         self._session_clock = SessionClock()
-        self._congestion = CongestionControl(most_video_bps=most_video_bps)
+        self._congestion = CongestionControl(most_video_bps=most_video_bps, carried_bps=carried_bps)
         self._stream = secrets.token_hex(12)
         self._session_id = secrets.randbits(62)
         self._offered: tuple[LocalSection, ...] = ()

@@ -24,14 +24,23 @@ def ice_config(network: settings.Network) -> IceConfig:
 
 
 def open_session(
-    meeting: settings.Meeting, network: settings.Network, events: SessionEvents, *, most_video_bps: int | None = None
+    meeting: settings.Meeting,
+    network: settings.Network,
+    events: SessionEvents,
+    *,
+    most_video_bps: int | None = None,
+    carried_bps: int | None = None,
 ) -> Session:
-    """A session that has not begun; `run()` connects it. `most_video_bps`: what the encoder is set to make at most."""
+    """A session that has not begun; `run()` connects it.
+
+    `most_video_bps`: what the encoder is set to make at most; `carried_bps`: what the line carried of late.
+    """
     config = ice_config(network)
 
     def make_peer(url: str) -> Peer:
         # ICE leaves loopback addresses out; an MCU on this very machine can be reached by nothing else.
-        return Peer(config, loopback=is_loopback(urlsplit(url).hostname or ""), most_video_bps=most_video_bps)
+        loopback = is_loopback(urlsplit(url).hostname or "")
+        return Peer(config, loopback=loopback, most_video_bps=most_video_bps, carried_bps=carried_bps)
 
     match meeting.kind:
         case "whip":

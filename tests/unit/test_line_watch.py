@@ -1,8 +1,10 @@
 """When a slow line is told of, and what the status says of a picture that it reduces."""
 
 from appliance.commands.words import status_lines
-from appliance.line_watch import GOOD_AFTER_S, SLOW_AFTER_S, LineWatch
+from appliance.line_watch import GOOD_AFTER_S, REMEMBERED_S, SLOW_AFTER_S, LineWatch
 from appliance.problems import CATALOGUE
+from appliance.rtp.congestion import CongestionControl
+from appliance.rtp.rate_control import START_BPS
 from appliance.state import ApplianceState
 
 
@@ -44,6 +46,19 @@ def test_the_end_of_the_session_takes_it_back_once() -> None:
     watch = LineWatch()
     looked(watch, 15, 0, numbers(210_000))
     assert looked(watch, 3, 15, {}) == [False, None, None]
+
+
+def test_the_next_session_starts_with_what_the_line_carried_before_it_was_cut_and_no_longer_than_it_is_worth() -> None:
+    watch = LineWatch()
+    assert watch.carried_bps(0) is None
+    looked(watch, 5, 0, numbers(400_000))
+    looked(watch, 5, 5, numbers(64_000, "silence"))
+    looked(watch, 5, 10, {})
+    assert watch.carried_bps(15) == 400_000
+    assert watch.carried_bps(4 + REMEMBERED_S + 1) is None
+    assert CongestionControl(carried_bps=400_000).controller.target_bps == 400_000
+    assert CongestionControl(carried_bps=2_000_000).controller.target_bps == START_BPS
+    assert CongestionControl(carried_bps=64_000).controller.target_bps == 150_000
 
 
 def test_the_problem_says_what_to_do_in_both_languages() -> None:
