@@ -152,10 +152,11 @@ def main() -> None:
     arguments = parser.parse_args()
     print(simulated())
     if arguments.real:
-        from .line import path
+        from .line import machine, path
 
         if reason := path.missing():
             sys.exit(f"bench.rate: {reason}")
+        machine.go_first()
         print("\n" + asyncio.run(_real()))
 
 

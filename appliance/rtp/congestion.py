@@ -19,7 +19,7 @@ from .rate_words import Phase
 from .session_clock import random_sequence
 
 MOST_BPS = 8_000_000
-_IP_UDP_SRTP_BITS = 8 * 38
+IP_UDP_SRTP_BITS = 8 * 38
 _LEAST_START_BPS = 150_000
 # Encoders are not bothered with less, nor more often.
 _NOTABLE = 0.03
@@ -71,7 +71,7 @@ class CongestionControl:
 
     def packet(self, now_ns: int, size: int, ssrc: int, probe: int = 0) -> int:
         """An RTP packet of `size` bytes leaves; its transport-wide sequence number."""
-        bits = 8 * size + _IP_UDP_SRTP_BITS
+        bits = 8 * size + IP_UDP_SRTP_BITS
         self.controller.sent(now_ns, bits)
         return self._flight.sent(now_ns, bits, ssrc, probe) if self._transport_cc else 0
 

@@ -16,9 +16,9 @@ class RateMeter:
         self._begun_ns: int | None = None
 
     def add(self, at_ns: int, bits: int) -> None:
-        if self._begun_ns is None or at_ns - self._newest_ns > 2 * self._window_ns:
-            # A pause is no slowness: measure from here.
-            self._begun_ns = at_ns
+        if self._begun_ns is None or abs(at_ns - self._newest_ns) > 2 * self._window_ns:
+            # A pause is no slowness, and a clock that was set is another's: measure from here.
+            self._begun_ns = self._newest_ns = at_ns
             self._entries.clear()
             self._bits = 0
         self._newest_ns = max(self._newest_ns, at_ns)

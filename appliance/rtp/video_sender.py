@@ -12,7 +12,7 @@ from appliance.media.clock import NS_PER_S, Clock, ns_to_90k
 from appliance.media.values import EncodedFrame
 
 from . import rtcp
-from .congestion import CongestionControl
+from .congestion import IP_UDP_SRTP_BITS, CongestionControl
 from .pacer import CallLater, Pacer
 from .packetize import payloads
 from .plane import RtpTransport, StreamParameters
@@ -159,7 +159,7 @@ class VideoSender(RtpSender):
         now_ns = self._clock.now_ns()
         packet = self._send_packet(payload, last, timestamp, now_ns)
         self._history.keep(sequence, packet, now_ns)
-        return 8 * len(packet)
+        return _wire_bits(packet)
 
     def _send_again(self, sequence: int) -> int:
         packet, transport = self._history.get(sequence), self._transport
@@ -168,9 +168,9 @@ class VideoSender(RtpSender):
         now_ns = self._clock.now_ns()
         again = self._renumbered if self._rtx_payload_type is None else self._rtx
         packet = again(packet, now_ns)
-        self._congestion.repeated(now_ns, 8 * len(packet))
+        self._congestion.repeated(now_ns, _wire_bits(packet))
         self._resent += transport.send_rtp(packet)
-        return 8 * len(packet)
+        return _wire_bits(packet)
 
     def _send_probe(self) -> int:
         """The newest packet once more, for its bits alone: in the repair stream the far end knows and drops it."""
@@ -179,7 +179,7 @@ class VideoSender(RtpSender):
             return 0
         repeated = self._rtx(packet, self._clock.now_ns(), probe=self._congestion.controller.prober.number)
         self._probe_packets += transport.send_rtp(repeated)
-        return 8 * len(repeated)
+        return _wire_bits(repeated)
 
     def _rtx(self, packet: bytes, now_ns: int, probe: int = 0) -> bytes:
         """The packet in a stream of its own for repairs (RFC 4588), so that losses stay measurable."""
@@ -259,3 +259,7 @@ class VideoSender(RtpSender):
             "keyframe_requests": self._keyframe_requests,
             **self._congestion.numbers(),
         }
+
+
+def _wire_bits(packet: bytes) -> int:
+    return 8 * len(packet) + IP_UDP_SRTP_BITS
