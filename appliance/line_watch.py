@@ -1,4 +1,4 @@
-"""Know the line from session to session: when it is slow enough to tell the room, and what the next one may start at."""
+"""Know the line from session to session: slow enough to tell the room of, and what the next one may start at."""
 
 from collections.abc import Mapping
 from typing import Any

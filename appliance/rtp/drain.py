@@ -9,6 +9,7 @@ _AIM_NS = 900 * _MS
 _LEAST_SHARE, _MOST_SHARE = 0.45, 0.65
 _AFTER = 0.92
 _PATIENCE_NS = 300 * _MS
+_SHRINKING, _LONGEST_NS = -0.08, 5_000 * _MS
 
 
 class Outcome(Enum):
@@ -22,6 +23,7 @@ class Drain:
 
     def __init__(self) -> None:
         self.carried_bps = 0.0
+        self.line_bps = 0.0  # what the line was believed to carry before the first one
         self.queue_ns = 0
         self.in_a_row = 0
         self._share = _MOST_SHARE
@@ -38,6 +40,8 @@ class Drain:
 
     def begin(self, now_ns: int, queue_ns: int, carried_bps: float, rtt_ns: int) -> None:
         self.in_a_row += 1
+        if self.in_a_row == 1:
+            self.line_bps = carried_bps
         self._begun_ns = now_ns
         self._plan(now_ns, queue_ns, carried_bps, rtt_ns)
 
@@ -49,17 +53,32 @@ class Drain:
         self._until_ns = now_ns + 2 * rtt_ns + passing_ns + _PATIENCE_NS
 
     def look(
-        self, now_ns: int, queue_ns: int, *, empty_ns: int, acked_bps: float, newest_sent_ns: int, rtt_ns: int
+        self,
+        now_ns: int,
+        queue_ns: int,
+        *,
+        slope: float,
+        empty_ns: int,
+        acked_bps: float,
+        newest_sent_ns: int,
+        rtt_ns: int,
     ) -> Outcome | None:
         """How it goes. `newest_sent_ns`: when the newest packet that has arrived was sent."""
         if queue_ns <= empty_ns:
             self.in_a_row = 0
             return Outcome.EMPTY
         if now_ns >= self._until_ns:
-            return Outcome.OVERDUE
-        if newest_sent_ns < self._begun_ns and (acked_bps < 0.9 * self.carried_bps or queue_ns > 1.1 * self.queue_ns):
+            # The line is slower than was believed, but the queue does get shorter: some more time.
+            still_works = slope < _SHRINKING and now_ns - self._begun_ns < _LONGEST_NS
+            return None if still_works else Outcome.OVERDUE
+        if newest_sent_ns < self._begun_ns:
             # What was sent before the drain still comes, through a queue that is full: at the rate that the line
             # carries. That may be less than was believed, and the queue longer.
+            lower = acked_bps < 0.9 * self.carried_bps or queue_ns > 1.1 * self.queue_ns
+        else:
+            # Even what is sent now does not get through.
+            lower = acked_bps < 0.93 * self.rate_bps and queue_ns > 0.8 * self.queue_ns
+        if lower:
             self._plan(now_ns, max(queue_ns, self.queue_ns), min(acked_bps, self.carried_bps), rtt_ns)
             return Outcome.LOWER
         return None

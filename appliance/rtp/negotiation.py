@@ -291,11 +291,8 @@ def common_feedback(section: Section, codec: Codec) -> frozenset[str]:
 
 def common_extensions(section: Section, codec: Codec) -> dict[str, int]:
     """The header extensions that both ends know. A transport-wide number that nobody reports on is of no use."""
-    return {
-        uri: number
-        for uri, number in section.extensions.items()
-        if uri in EXTENSIONS[section.kind] and (uri != TRANSPORT_CC_URI or "transport-cc" in codec.feedback)
-    }
+    known = EXTENSIONS[section.kind].keys() - (set() if "transport-cc" in codec.feedback else {TRANSPORT_CC_URI})
+    return {uri: number for uri, number in section.extensions.items() if uri in known}
 
 
 def refused_section(section: Section) -> LocalSection:

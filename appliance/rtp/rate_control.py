@@ -1,7 +1,7 @@
 """Decide how many bits a second one connection may send: by queue delay, loss, the far end's cap and its silence.
 
-Pure: times are given, nothing is awaited, no packet is touched; every driver shares it. docs/rate-control.md has the
-picture. Rates are bits on the wire, headers included.
+Pure: times are given, no packet is touched; every driver shares it. docs/rate-control.md has the picture. Rates are
+bits on the wire, headers included.
 """
 
 from appliance.media.clock import NS_PER_S
@@ -88,8 +88,7 @@ class RateController:
             known = self.loss.inherent
             cut = self.loss.add(now_ns, report.lost - report.revived, len(report.arrived))
             if self.loss.inherent > known + _LEARNED:
-                # The loss that stopped us was no limit.
-                self._growth.forget()
+                self._growth.forget()  # the loss that stopped us was no limit
         self._newest_sent_ns = max(self._newest_sent_ns, report.newest_sent_ns)
         self._decide(now_ns, self._queue.queue_ns, cut=cut, lost=report.lost > report.revived)
         if probed_bps is not None and self.phase is Phase.CLIMB:
@@ -125,7 +124,7 @@ class RateController:
         waiting, limit_ns, every_ns = self._waiting_since_ns, _SILENCE_NS + 2 * self.rtt_ns, _HALVE_EVERY_NS
         if not with_transport_cc:
             limit_ns, every_ns = 5 * NS_PER_S, 2 * NS_PER_S
-        if waiting is None or not self._has_heard or now_ns - max(waiting + limit_ns, self._halved_ns + every_ns) < 0:
+        if waiting is None or not self._has_heard or now_ns < max(waiting + limit_ns, self._halved_ns + every_ns):
             return
         if not self._before_silence_bps:
             self._before_silence_bps = int(self.target_bps)
@@ -221,6 +220,7 @@ class RateController:
         outcome = drain.look(
             now_ns,
             queue_ns,
+            slope=self._queue.slope,
             empty_ns=self._at_least(_QUEUE_EMPTY_NS, _EMPTY_PACKETS),
             acked_bps=self._acked.bps() or drain.carried_bps,
             newest_sent_ns=self._newest_sent_ns,
@@ -236,8 +236,9 @@ class RateController:
             if drain.in_a_row > 1 or self._rival.is_suspected(drain.queue_ns, queue_ns):
                 self.phase = Phase.RIVAL
                 drain.in_a_row = 0
-                resumed_bps = self._rival.begin(now_ns, queue_ns)
-                self._set(resumed_bps or drain.after_bps, now_ns)
+                resumed_bps = self._rival.begin(now_ns, queue_ns, drain.line_bps)
+                least_bps = self._rival.LEAST_SHARE * drain.line_bps
+                self._set(resumed_bps or max(drain.after_bps, least_bps), now_ns)
             else:
                 self._begin_drain(now_ns, queue_ns, drain.carried_bps)
 
@@ -252,15 +253,13 @@ class RateController:
             if verdict == "longer path":
                 self._queue.accept_base()
             self.phase = Phase.CLIMB
-            # The limit was the rival's share, not the line's.
-            self._growth.forget()
+            self._growth.forget()  # it was the rival's share, not the line's limit
             return
         step_ns = self._step_ns(now_ns)
         if lost and self._rival.may_cut(now_ns, self.rtt_ns):
             self._bound(self.target_bps * self._rival.CUT, Cause.LOSS, now_ns)
         elif not self._is_idle(now_ns):
-            rise_bps = min(self._rival.RISE * self.target_bps, self._rival.MOST_RISE_BPS)
-            self._set(self.target_bps + rise_bps * step_ns / NS_PER_S, now_ns)
+            self._set(self.target_bps + self._rival.RISE * self._rival.line_bps * step_ns / NS_PER_S, now_ns)
 
     def _climb(self, now_ns: int, step_ns: int | None = None) -> None:
         step_ns = step_ns or self._step_ns(now_ns)
@@ -276,14 +275,14 @@ class RateController:
 
     def _is_idle(self, now_ns: int) -> bool:
         """Whether far less is sent than may be: that it arrives proves nothing of the rest."""
-        sent = self._sent.bps(now_ns)
-        return sent is None or sent < 0.75 * self.target_bps
+        return (self._sent.bps(now_ns) or 0) < 0.75 * self.target_bps
 
     def wants_probe(self, now_ns: int) -> int | None:
-        """At which rate to send a short burst of repetitions, when only that can tell whether more is possible."""
+        """At which rate to send a burst of repetitions: where only that tells whether more is possible, or sooner."""
         if self.phase is not Phase.CLIMB or self._queue.queue_ns > _QUEUE_EMPTY_NS or self._before_silence_bps:
             return None
-        if self.target_bps >= self.limits.top_bps or not self._is_idle(now_ns) or not self._growth.may_probe(now_ns):
+        worth_it = self._is_idle(now_ns) or self._growth.is_near_limit(now_ns)
+        if self.target_bps >= self.limits.top_bps or not worth_it or not self._growth.may_probe(now_ns):
             return None
         return self.prober.begin(min(2 * self.target_bps, self.limits.top_bps * 1.1), now_ns)
 

@@ -22,12 +22,15 @@ _LEAST_PATIENCE_NS, _MOST_PATIENCE_NS = 8 * NS_PER_S, 30 * NS_PER_S
 class Rival:
     """Pure."""
 
-    # Against CUBIC, which rises for some seconds and falls by 0.7: about an even share of a line for 2 Mbit/s.
-    MOST_RISE_BPS: ClassVar[int] = 65_000
-    RISE: ClassVar[float] = 0.08  # of the rate, a second: on a slow line the same bits would be a flood
-    CUT: ClassVar[float] = 0.8
+    # Against CUBIC, which rises for some seconds and falls by 0.7: about an even share. A second, of what the line
+    # carried when we were alone on it.
+    RISE: ClassVar[float] = 0.045
+    # No less than this of it to begin with: a TCP that starts takes all for a moment.
+    LEAST_SHARE: ClassVar[float] = 0.15
+    CUT: ClassVar[float] = 0.85
 
     def __init__(self) -> None:
+        self.line_bps = 0.0
         self._since_ns = 0
         self._patience_ns = _LEAST_PATIENCE_NS
         self._resume_bps: int | None = None
@@ -48,9 +51,11 @@ class Rival:
         """The rate to go on with, should the drain that begins show the rival still there."""
         self._resume_bps = bps
 
-    def begin(self, now_ns: int, queue_ns: int) -> int | None:
+    def begin(self, now_ns: int, queue_ns: int, line_bps: float) -> int | None:
         """There is a rival, or there still is one: then, the rate to go on with."""
         resume_bps, self._resume_bps = self._resume_bps, None
+        if resume_bps is None:
+            self.line_bps = line_bps
         # Each look costs some of our share: a rival that stays is looked for less often.
         self._patience_ns = _LEAST_PATIENCE_NS if resume_bps is None else min(2 * self._patience_ns, _MOST_PATIENCE_NS)
         self._since_ns = now_ns

@@ -1,4 +1,4 @@
-"""The camera on its ladder: other sizes in mid-stream, the time code right on each, and pictures left out on request."""
+"""The camera on its ladder: other sizes in mid-stream, the time code right on each, pictures left out on request."""
 
 import threading
 from collections.abc import Callable, Iterator
