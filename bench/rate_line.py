@@ -99,7 +99,9 @@ class Bottleneck:
     def _serve(self) -> None:
         self._busy = bool(self._waiting)
         if self._busy:
-            self._world.after(self._waiting[0][0] * 8 * NS_PER_S // max(self.bps, 1000), self._served)
+            # What a cut finds on the way is lost soon, not held for as long as it lasts.
+            bps = self.bps or 1_000_000
+            self._world.after(self._waiting[0][0] * 8 * NS_PER_S // bps, self._served)
 
     def _served(self) -> None:
         size, deliver = self._waiting.popleft()

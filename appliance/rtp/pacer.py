@@ -84,7 +84,7 @@ class Pacer:
         waiting = self._waiting
         if self.factor == FREE and not waiting and not self._repeats:
             for packet in packets[:BURST]:
-                self._send(*packet)
+                self._credit_bits -= self._send(*packet)
             packets = packets[BURST:]
         for packet in packets:
             self._waiting_bits += 8 * len(packet[1]) + OVERHEAD_BITS

@@ -30,6 +30,7 @@ _QUEUE_EMPTY_NS, _EMPTY_PACKETS = 20 * _MS, 1.0
 _PACKET_BITS = 8 * 1250
 _LEARNED = 0.02
 _MOST_STEP_NS = 200 * _MS
+_NEW_NS = 3 * NS_PER_S
 _SILENCE_NS = 600 * _MS
 _HALVE_EVERY_NS = 500 * _MS
 
@@ -55,7 +56,7 @@ class RateController:
         self._high_reports = 0
         self._drain = Drain()
         self._newest_sent_ns = 0
-        self._updated_ns = now_ns
+        self._begun_ns = self._updated_ns = now_ns
         self._has_heard = False
         self._waiting_since_ns: int | None = None
         self._halved_ns = 0
@@ -155,10 +156,9 @@ class RateController:
         return max(self._queue.queue_ns, self._reported.queue_ns) / _MS
 
     def is_careful(self, now_ns: int) -> bool:
-        """Whether the line has shown its limit of late: bursts would overrun it."""
-        if self.phase is not Phase.CLIMB or self.target_bps < self.limits.top_bps:
-            return True
-        return self._growth.is_near_limit(now_ns)
+        """Whether the line has shown its limit of late, or nothing yet: bursts would overrun it."""
+        is_new = now_ns - self._begun_ns < _NEW_NS
+        return is_new or self.phase is not Phase.CLIMB or self._growth.is_near_limit(now_ns)
 
     # deciding
 

@@ -41,7 +41,8 @@ class Rig:
         self.video.start(self.transport, parameters(**changes))
 
     def bear_everything(self) -> None:
-        """Climb to the configured rate, as on a line without a limit in sight."""
+        """Be some seconds at the configured rate, as on a line without a limit in sight."""
+        self.timers.turn(4000)
         self.congestion.controller._set(1e9, self.clock.now_ns())
 
     def hears(self, packet: bytes) -> None:
