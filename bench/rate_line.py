@@ -126,6 +126,7 @@ class CubicTcp:
         self._heard_ns = 0
         self.acked_bytes = 0
         self.active = False
+        self.most_window = 1e9  # segments that the receiver has room for
 
     def start(self) -> None:
         self.active = True
@@ -137,7 +138,7 @@ class CubicTcp:
         self.active = False
 
     def _pump(self) -> None:
-        while self.active and self._out < int(self._window):
+        while self.active and self._out < int(min(self._window, self.most_window)):
             number = self._sent
             self._sent += 1
             self._out += 1

@@ -23,7 +23,6 @@ class Drain:
 
     def __init__(self) -> None:
         self.carried_bps = 0.0
-        self.line_bps = 0.0  # what the line was believed to carry before the first one
         self.queue_ns = 0
         self.in_a_row = 0
         self._share = _MOST_SHARE
@@ -40,8 +39,6 @@ class Drain:
 
     def begin(self, now_ns: int, queue_ns: int, carried_bps: float, rtt_ns: int) -> None:
         self.in_a_row += 1
-        if self.in_a_row == 1:
-            self.line_bps = carried_bps
         self._begun_ns = now_ns
         self._plan(now_ns, queue_ns, carried_bps, rtt_ns)
 

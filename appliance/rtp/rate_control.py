@@ -12,7 +12,7 @@ from .loss_bound import LossBound
 from .probing import Prober
 from .queue_delay import QueueDelay
 from .rate_growth import Growth
-from .rate_meters import RateMeter
+from .rate_meters import Peak, RateMeter
 from .rate_words import LEAST_BPS, Cause, Limits, Phase
 from .reported_line import HIGH_NS, LOW_NS, ReportedLine
 from .rival import Rival
@@ -22,7 +22,8 @@ _MS = 1_000_000
 START_BPS = 900_000
 
 # A queue of this much is one too many, whatever it does; of less, when it grows so fast. On a slow line one packet of
-# ours takes longer than that: then so many times a packet's time.
+# ours takes longer than that: then so many times a packet's time, up to twice the limit; for our rate is low beside a
+# rival as well.
 _QUEUE_HIGH_NS, _HIGH_PACKETS = 90 * _MS, 2.4
 _QUEUE_GROWING_NS, _GROWING_PACKETS = 35 * _MS, 1.3
 _GROWING = 0.06
@@ -30,6 +31,7 @@ _QUEUE_EMPTY_NS, _EMPTY_PACKETS = 20 * _MS, 1.0
 _PACKET_BITS = 8 * 1250
 _LEARNED = 0.02
 _MOST_STEP_NS = 200 * _MS
+_NEVER_IDLE_BPS = 200_000  # an encoder may make less than it is told there, and nothing can run away
 _NEW_NS = 3 * NS_PER_S
 _SILENCE_NS = 600 * _MS
 _HALVE_EVERY_NS = 500 * _MS
@@ -49,6 +51,7 @@ class RateController:
         self._rival = Rival()
         self._sent = RateMeter(NS_PER_S)
         self._acked = RateMeter(400 * _MS)
+        self._peak = Peak()
         self.rtt_ns = 100 * _MS
         self._reported = ReportedLine()
         self._reported_bps: float | None = None
@@ -77,6 +80,7 @@ class RateController:
             self._queue.packet(packet.sent_ns, packet.arrival_ns)
             self._acked.add(packet.arrival_ns, packet.bits)
         self._queue.settle(keep_base=self.phase is Phase.RIVAL)
+        self._peak.note(now_ns, self._acked.bps() or 0)
         if report.arrived:
             self.rtt_ns += (min(now_ns - report.newest_sent_ns, NS_PER_S) - self.rtt_ns) // 8
         probed_bps = self.prober.measured(report.arrived, now_ns)
@@ -96,7 +100,7 @@ class RateController:
             self._set(max(self.target_bps, 0.85 * probed_bps), now_ns)
 
     def receiver_report(self, fraction_lost: float, rtt_ns: int | None, now_ns: int, packets: int) -> None:
-        """A receiver report, where there is no transport-cc: loss, and the queue as far as the round trip shows it."""
+        """Where there is no transport-cc."""
         if self._heard():
             self._return(now_ns)
         if rtt_ns is not None:
@@ -136,9 +140,8 @@ class RateController:
 
     @property
     def cause(self) -> Cause:
-        if self._bounded_by is Cause.OK and self.target_bps >= self.limits.top_bps < self.limits.most_bps:
-            return Cause.CAP
-        return self._bounded_by
+        capped = self._bounded_by is Cause.OK and self.target_bps >= self.limits.top_bps < self.limits.most_bps
+        return Cause.CAP if capped else self._bounded_by
 
     @property
     def encoders_bps(self) -> int:
@@ -203,7 +206,7 @@ class RateController:
         return self._high_reports >= 2
 
     def _at_least(self, queue_ns: int, packets: float) -> int:
-        return max(queue_ns, int(packets * _PACKET_BITS * NS_PER_S / self.encoders_bps))
+        return min(max(queue_ns, int(packets * _PACKET_BITS * NS_PER_S / self.encoders_bps)), 2 * queue_ns)
 
     def _begin_drain(self, now_ns: int, queue_ns: int, carried_bps: float) -> None:
         self.phase = Phase.DRAIN
@@ -236,9 +239,8 @@ class RateController:
             if drain.in_a_row > 1 or self._rival.is_suspected(drain.queue_ns, queue_ns):
                 self.phase = Phase.RIVAL
                 drain.in_a_row = 0
-                resumed_bps = self._rival.begin(now_ns, queue_ns, drain.line_bps)
-                least_bps = self._rival.LEAST_SHARE * drain.line_bps
-                self._set(resumed_bps or max(drain.after_bps, least_bps), now_ns)
+                resumed_bps = self._rival.begin(now_ns, queue_ns, self._peak.bps)
+                self._set(resumed_bps or max(drain.after_bps, self._rival.least_bps), now_ns)
             else:
                 self._begin_drain(now_ns, queue_ns, drain.carried_bps)
 
@@ -253,7 +255,7 @@ class RateController:
             if verdict == "longer path":
                 self._queue.accept_base()
             self.phase = Phase.CLIMB
-            self._growth.forget()  # it was the rival's share, not the line's limit
+            self._growth.hurry(now_ns)  # the limit was the rival's share, not the line's
             return
         step_ns = self._step_ns(now_ns)
         if lost and self._rival.may_cut(now_ns, self.rtt_ns):
@@ -275,7 +277,7 @@ class RateController:
 
     def _is_idle(self, now_ns: int) -> bool:
         """Whether far less is sent than may be: that it arrives proves nothing of the rest."""
-        return (self._sent.bps(now_ns) or 0) < 0.75 * self.target_bps
+        return (self._sent.bps(now_ns) or 0) < 0.75 * self.target_bps > _NEVER_IDLE_BPS
 
     def wants_probe(self, now_ns: int) -> int | None:
         """At which rate to send a burst of repetitions: where only that tells whether more is possible, or sooner."""

@@ -31,7 +31,8 @@ class Growth:
         self._limited_ns = None
 
     def hurry(self, now_ns: int) -> None:
-        """The line is back after a silence: what it carried before is most likely."""
+        """The line is back after a silence, or a rival is gone: what it carried before is most likely."""
+        self._limited_ns = None
         self._hurry_until_ns = now_ns + 5 * NS_PER_S
 
     def is_near_limit(self, now_ns: int) -> bool:

@@ -42,3 +42,22 @@ class RateMeter:
         if span_ns < self._window_ns // 2:
             return None
         return self._bits * NS_PER_S // span_ns
+
+
+class Peak:
+    """The highest rate of the last minute."""
+
+    _BUCKET_NS, _BUCKETS = 5 * NS_PER_S, 12
+
+    def __init__(self) -> None:
+        self._buckets: deque[tuple[int, float]] = deque(maxlen=self._BUCKETS)
+
+    def note(self, now_ns: int, bps: float) -> None:
+        number = now_ns // self._BUCKET_NS
+        if self._buckets and self._buckets[-1][0] == number:
+            bps = max(bps, self._buckets.pop()[1])
+        self._buckets.append((number, bps))
+
+    @property
+    def bps(self) -> float:
+        return max((bps for _, bps in self._buckets), default=0.0)

@@ -22,8 +22,8 @@ _LEAST_PATIENCE_NS, _MOST_PATIENCE_NS = 8 * NS_PER_S, 30 * NS_PER_S
 class Rival:
     """Pure."""
 
-    # Against CUBIC, which rises for some seconds and falls by 0.7: about an even share. A second, of what the line
-    # carried when we were alone on it.
+    # Against CUBIC, which rises for some seconds and falls by 0.7: about an even share. A second, of the most that the
+    # line has carried for us of late.
     RISE: ClassVar[float] = 0.045
     # No less than this of it to begin with: a TCP that starts takes all for a moment.
     LEAST_SHARE: ClassVar[float] = 0.15
@@ -37,6 +37,10 @@ class Rival:
         self._calm_since_ns: int | None = None
         self._cut_ns = 0
         self._seen: deque[tuple[int, int]] = deque()
+
+    @property
+    def least_bps(self) -> float:
+        return self.LEAST_SHARE * self.line_bps
 
     def is_suspected(self, queue_before_ns: int, queue_ns: int) -> bool:
         """After a drain that had all the time it needed."""
