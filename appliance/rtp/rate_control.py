@@ -21,9 +21,8 @@ _MS = 1_000_000
 # Enough for the whole picture to begin with, and half a second of it is no disaster on a line for 500 kbit/s.
 START_BPS = 900_000
 
-# A queue of this much is one too many, whatever it does; of less, when it grows so fast. On a slow line one packet of
-# ours takes longer than that: then so many times a packet's time, up to twice the limit; for our rate is low beside a
-# rival as well.
+# A queue of this much is one too many, whatever it does; of less, when it grows so fast. On a slow line one packet
+# takes longer: then so many packets' times, up to twice the limit (our rate is low beside a rival as well).
 _QUEUE_HIGH_NS, _HIGH_PACKETS = 90 * _MS, 2.4
 _QUEUE_GROWING_NS, _GROWING_PACKETS = 35 * _MS, 1.3
 _GROWING = 0.06
@@ -120,7 +119,7 @@ class RateController:
             self._climb(now_ns, step_ns=NS_PER_S)
 
     def set_cap(self, cap_bps: int | None, now_ns: int) -> None:
-        """The MCU's own limit (REMB, b=AS, b=TIAS), for all we send."""
+        """The MCU's own limit, for all we send."""
         self.limits = Limits(self.limits.most_bps, cap_bps)
         self._set(self.target_bps, now_ns)
 
@@ -135,8 +134,6 @@ class RateController:
             self._before_silence_bps = int(self.target_bps)
         self._halved_ns = now_ns
         self._bound(self.target_bps / 2, Cause.SILENCE, now_ns)
-
-    # what is asked
 
     @property
     def cause(self) -> Cause:
