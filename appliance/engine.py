@@ -23,6 +23,7 @@ from .settings import Settings
 from .state import ApplianceState, MeetingState, StateStore
 from .supervisor import Supervisor
 from .uplink.factory import open_session
+from .uplink.ghosts import Ghosts
 from .uplink.session import Session
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Engine:
         self._settings = settings
         self._store = store
         self._supervisor = Supervisor()
+        self._ghosts = Ghosts()
         self._intent = Intent(muted=settings.audio.join_muted)
         self._intent_file = IntentFile(options.state_dir / "intent.json", self._intent)
         self._saving: set[asyncio.Task[None]] = set()
@@ -60,7 +62,7 @@ class Engine:
         self._board: GpioBoard | None = None
 
     def _open_session(self, meeting: MeetingSettings) -> Session:
-        return open_session(meeting, self._settings.network, self._router)
+        return open_session(meeting, self._settings, self._router, self._ghosts)
 
     async def run(self) -> None:
         """Run until cancelled; a meeting that stands is left with a goodbye, and kept as the intent."""
@@ -80,9 +82,15 @@ class Engine:
         if self._intent.meeting_id is not None:
             try:
                 self._meeting.join(self._intent.meeting_id)
+                for endpoint in self._endpoints(self._intent.meeting_id):
+                    # The process before may have had no time to say goodbye.
+                    self._ghosts.left_at(endpoint)
                 log.info("back into meeting %s, where the unit was when it stopped", self._intent.meeting_id)
             except ControlError as error:
                 log.warning("cannot return to the meeting: %s", error)
+
+    def _endpoints(self, meeting_id: str) -> tuple[str, ...]:
+        return next(((m.send_url, m.receive_url) for m in self._settings.meetings if m.id == meeting_id), ())
 
     async def _open_board(self, parts: AsyncExitStack) -> None:
         if not self._settings.board.enabled:
