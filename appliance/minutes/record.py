@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from .chain import MAX_WHOLE, text, whole
+from .clerk import RESUME_LIMIT_MS
 from .figures import COUNTERS, GAUGES
 from .notes import Kind
 from .reading import Held
@@ -157,7 +158,11 @@ def _introduce(record: Record, line: Mapping[str, Any]) -> None:
 
 def _tell_gap(record: Record, before: _Run, after: _Run) -> None:
     line = after.lines[0]
+    left_ms, back_ms = before.wall(before.lines[-1]), after.wall(line)
     gap_ms = min(whole(line.get("gap_ms")) or 0, MAX_WALL_MS)
+    # A board without a battery starts with a clock long gone, which is set a little later.
+    if line.get("gap_by") == "wall" and 0 <= back_ms - left_ms <= RESUME_LIMIT_MS:
+        gap_ms = back_ms - left_ms
     record.duration_ms += gap_ms
     match line.get("after"):
         case "stop":
@@ -169,7 +174,7 @@ def _tell_gap(record: Record, before: _Run, after: _Run) -> None:
     if cause is not Cause.UNWATCHED:
         record.interruptions += 1
         record.longest_outage_ms = max(record.longest_outage_ms, gap_ms)
-    record.faults.append(Fault(cause.value, before.wall(before.lines[-1]), gap_ms))
+    record.faults.append(Fault(cause.value, left_ms, gap_ms))
 
 
 def _tell_run(record: Record, run: _Run, open_faults: dict[str, Fault]) -> None:

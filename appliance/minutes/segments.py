@@ -61,10 +61,11 @@ def raw_lines(path: Path) -> Iterator[RawLine]:
         raise SpoiledFileError(f"{path.name} is not a file of the minutes")
     # O_NONBLOCK: a FIFO in its place must not hold up the reader.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+        os.close(descriptor)
+        raise SpoiledFileError(f"{path.name} is not a file of the minutes")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise SpoiledFileError(f"{path.name} is not a file of the minutes")
         end = number = 0
         while raw := file.readline(MAX_FILE_BYTES + 1):
             number += 1

@@ -18,7 +18,6 @@ from appliance.state import ApplianceState, MeetingState, MeetingStatus, WorkerS
 NS = 1_000_000_000
 # 25 November 2026, 08:00 in Việt Nam.
 MORNING_NS = 1_795_568_400 * NS
-LINE = {"kbps": 2000, "fps": 30}
 
 
 @dataclass
@@ -94,9 +93,8 @@ class FakeUnit:
             self.set(meeting=MeetingStatus(state))
             return
         if state is MeetingState.LIVE and self.state.meeting.state is not state:
-            self._counted = {place: 0 for place in self._counted if place[0] != "session"} | {
-                place: value for place, value in self._counted.items() if place[0] != "session"
-            }
+            # A new session counts from zero.
+            self._counted = {place: value for place, value in self._counted.items() if place[0] != "session"}
         self.set(meeting=MeetingStatus(state, meeting_id, name, **more))
 
     def join(self, meeting_id: str = "giao-ban", name: str = "Giao ban tháng 11") -> None:
@@ -176,7 +174,7 @@ class FakeUnit:
         self.mono_ns = 20 * NS
         self.boot = boot
         self._counted.clear()
-        self.state = replace(self.state, numbers={})
+        self.state = replace(self.state, numbers={}, meeting=MeetingStatus())
         self.start()
 
     # what stands in the files
