@@ -31,7 +31,7 @@ MAX_TORN_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the minutes may take of the card: segments x (size + one write), about three years of weekly meetings."""
+    """What the minutes may take of the card: segments x (size + one write), some 130 meetings of three hours."""
 
     segments: int = 16
     segment_bytes: int = 1024 * 1024

@@ -24,7 +24,8 @@ class _Attended:
     meeting_id: str
     state: MeetingState
     last: Instant
-    minute_ns: int
+    minute_ns: int  # since when the figures are counted
+    due_ns: int
     muted: bool
     camera_on: bool
     figures: Figures
@@ -86,6 +87,7 @@ class Observer:
             state=state.meeting.state,
             last=at,
             minute_ns=at.mono_ns,
+            due_ns=at.mono_ns + MINUTE_NS,
             muted=state.muted,
             camera_on=state.camera_on,
             figures=Figures(state.numbers),
@@ -128,8 +130,10 @@ class Observer:
         if attended.state is MeetingState.LIVE and at.mono_ns - attended.sampled_ns >= SAMPLE_NS:
             attended.sampled_ns = at.mono_ns
             attended.figures.sample(state.numbers)
-        if at.mono_ns - attended.minute_ns >= MINUTE_NS:
+        if at.mono_ns >= attended.due_ns:
             yield from self._minute(attended, at)
+            # Whole minutes from the start: lines that come a little late do not add up.
+            attended.due_ns += (1 + (at.mono_ns - attended.due_ns) // MINUTE_NS) * MINUTE_NS
 
     def _problems(self, attended: _Attended, state: ApplianceState, at: Instant) -> Iterator[Note]:
         present = {problem.code: problem for problem in state.problems}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .record import Minute, Record
+from .record import MINUTE_MS, Minute, Record
 from .verdict import frozen_ms, hidden_ms, lost_share
 
 # More bars than this cannot be told apart on paper; a short meeting's are not made wider than a thirtieth.
@@ -34,13 +34,18 @@ class Bar:
 
 def minutes_each(record: Record) -> int:
     """How many minutes a bar stands for."""
-    return max(1, -(-len(record.minutes) // MAX_BARS))
+    return max(1, -(-record.duration_ms // (MAX_BARS * MINUTE_MS)))
 
 
-def bars(record: Record) -> list[Bar]:
-    each = minutes_each(record)
-    minutes = record.minutes
-    return [_bar(record, minutes[at : at + each]) for at in range(0, len(minutes), each)]
+def bars(record: Record) -> list[Bar | None]:
+    """What each span of time was like; None where nothing is known of it."""
+    slot_ms = minutes_each(record) * MINUTE_MS
+    slots: list[list[Minute]] = [[] for _ in range(-(-record.duration_ms // slot_ms))]
+    for minute in record.minutes if slots else []:
+        # By its middle: minutes begin a little late each, and are cut short where the unit was.
+        middle_ms = minute.began_ms + minute["span_ms"] // 2 - record.began_ms
+        slots[min(max(0, middle_ms // slot_ms), len(slots) - 1)].append(minute)
+    return [_bar(record, group) if group else None for group in slots]
 
 
 def _bar(record: Record, group: Sequence[Minute]) -> Bar:
@@ -66,8 +71,10 @@ def draw(record: Record) -> str:
     if not found:
         return ""
     slot = WIDTH / max(len(found), LEAST_SLOTS)
-    most = max(LEAST_LOSS, *(bar.lost for bar in found))
-    shapes = [shape for index, bar in enumerate(found) for shape in _column(bar, index * slot, slot * _FILLED, most)]
+    known = [(index, bar) for index, bar in enumerate(found) if bar is not None]
+    most = max((bar.lost for _, bar in known), default=0.0)
+    most = max(most, LEAST_LOSS)
+    shapes = [shape for index, bar in known for shape in _column(bar, index * slot, slot * _FILLED, most)]
     lines = [_line(0, WIDTH, y + 0.5, y + 0.5) for y in (PICTURE, BOTTOM)]
     marks = _time_marks(len(found), slot, minutes_each(record))
     right = WIDTH + 4
@@ -77,6 +84,7 @@ def draw(record: Record) -> str:
         (SOUND_TOP + SOUND + 1, "Tiếng"),
         (LOSS_TOP + 8, f"{most * 100:.0f} %"),
         (BOTTOM - 3, "Mất gói"),
+        (BOTTOM + 14, "phút"),
     )
     labels = [f'<text x="{right}" y="{y:.0f}">{word}</text>' for y, word in words]
     body = "".join((*shapes, *lines, *marks, *labels))

@@ -13,6 +13,7 @@ from .reading import Held
 
 # 31 December 9999: what calendars can show.
 MAX_WALL_MS = 253_402_214_400_000
+MINUTE_MS = 60_000
 SUMS = ("span_ms", "live_ms", "mic_on_ms", "camera_off_ms", "reconnects", "unlisted", *COUNTERS)
 
 
@@ -175,14 +176,24 @@ def _tell_gap(record: Record, before: _Run, after: _Run) -> None:
         record.interruptions += 1
         record.longest_outage_ms = max(record.longest_outage_ms, gap_ms)
     record.faults.append(Fault(cause.value, left_ms, gap_ms))
+    # Minutes of which nothing is known but whether the call stood.
+    for start_ms in range(0, gap_ms, MINUTE_MS):
+        span_ms = min(MINUTE_MS, gap_ms - start_ms)
+        live_ms = span_ms if cause is Cause.UNWATCHED else 0
+        record.minutes.append(Minute(left_ms + start_ms, {"span_ms": span_ms, "live_ms": live_ms}))
 
 
 def _tell_run(record: Record, run: _Run, open_faults: dict[str, Fault]) -> None:
     left_live_ms: int | None = None
     is_live = False
+    last_ms = told_ms = run.wall(run.lines[0])
+    untold_live_ms = 0
     for line in run.lines:
         at_ms, kind = run.wall(line), line.get("kind")
+        untold_live_ms += is_live * max(0, at_ms - last_ms)
+        last_ms = at_ms
         if kind == Kind.QUALITY:
+            told_ms, untold_live_ms = at_ms, 0
             figures = _figures(line)
             record.minutes.append(Minute(max(0, at_ms - figures["span_ms"]), figures))
             continue
@@ -207,8 +218,10 @@ def _tell_run(record: Record, run: _Run, open_faults: dict[str, Fault]) -> None:
             record.faults.append(Fault(Cause.WORKER.value, at_ms, None, text(line.get("worker"))))
         elif kind == Kind.CLOCK:
             record.clock_jump_ms += integer(line.get("jump_ms"))
+    if last_ms > told_ms:
+        # The unit was cut off before it told of its last minute.
+        record.minutes.append(Minute(told_ms, {"span_ms": last_ms - told_ms, "live_ms": untold_live_ms}))
     if not is_live and left_live_ms is not None:
-        last_ms = run.wall(run.lines[-1])
         record.longest_outage_ms = max(record.longest_outage_ms, last_ms - left_live_ms)
 
 

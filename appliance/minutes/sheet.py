@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from .plot import draw, minutes_each
-from .record import Fault, Record, Status
+from .record import Cause, Fault, Record, Status
 from .verdict import GRADES, SHORT_MS, away_ms, frozen_ms, hidden_ms, judge, lost_share
 from .words import cause, count, done, is_serious, lasted, local, share
 
@@ -170,6 +170,8 @@ def _notes(record: Record) -> list[str]:
             f"Đồng hồ thiết bị đã được chỉnh {way} {lasted(abs(record.clock_jump_ms)).vi} trong cuộc họp; "
             "giờ trên biên bản là giờ sau khi chỉnh, thời lượng không bị ảnh hưởng."
         )
+        if any(fault.code == Cause.CUT for fault in record.faults):
+            notes.append("Vì vậy thời gian thiết bị mất điện chỉ là ước tính.")
     if record.lacks_start:
         notes.append("Phần đầu của cuộc họp không còn trong biên bản.")
     if record.total("unlisted"):

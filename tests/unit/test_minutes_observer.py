@@ -56,13 +56,26 @@ def test_each_minute_has_one_line_of_what_was_counted_in_it(unit: FakeUnit) -> N
     unit.join()
     unit.run(180)
     minutes = figures(unit)
-    assert len(minutes) == 3
     assert [minute["span_ms"] for minute in minutes] == [60_500, 60_000, 60_000]
     assert [minute["live_ms"] for minute in minutes] == [59_000, 60_000, 60_000]
     assert minutes[1]["frames_sent"] == 30 * 60
     assert minutes[1]["packets_in"] == 280 * 60
     assert minutes[1]["rtt_ms"] == 25
     assert minutes[1]["mic_dbfs"] == -31
+
+
+def test_lines_that_come_a_little_late_do_not_add_up(unit: FakeUnit) -> None:
+    unit.join()
+    unit.run(3600, step_s=0.7)
+    assert len(figures(unit)) == 60
+    assert sum(minute["span_ms"] for minute in figures(unit)) - 3_600_000 < 2000
+
+
+def test_a_process_that_was_held_up_tells_of_all_that_time_at_once(unit: FakeUnit) -> None:
+    unit.join()
+    unit.run(400, step_s=390)
+    unit.run(120)
+    assert [minute["span_ms"] // 1000 for minute in figures(unit)] == [391, 29, 60]
 
 
 def test_a_new_session_counts_from_zero_and_nothing_is_counted_twice_or_lost(unit: FakeUnit) -> None:
