@@ -9,6 +9,7 @@ import pytest
 
 from appliance.demo.processes import bridgepoint
 from appliance.demo.unit import ROOM, UnitPlan
+from appliance.minutes.figures import COUNTERS, GAUGES
 from appliance.minutes.reading import Walk
 from appliance.minutes.segments import FOLDER
 from tests.call import Unit, a_unit, children_of, settled, vanished
@@ -86,6 +87,22 @@ async def test_a_meeting_with_a_kill_in_its_middle_is_told_exactly(plan: UnitPla
 def before_mono(before_wall: float, after_wall: float, after_mono: float) -> float:
     """The monotonic time of a moment on the wall clock."""
     return after_mono - (after_wall - before_wall)
+
+
+async def test_every_figure_of_the_minutes_is_told_by_the_parts(plan: UnitPlan) -> None:
+    """Guards the names of numbers: one that is renamed in its part would go missing here in silence."""
+    async with a_unit(plan) as unit:
+        await unit.joined()
+
+        async def reported() -> bool:
+            return (await unit.state())["numbers"].get("session", {}).get("video_out_rtt_ms") is not None
+
+        await unit.until("a round trip", reported, 15)
+        await settled(1.5)  # the gauges are read once a second
+        await unit.leave()
+        await until_noted(unit, "quality")
+    (minute,) = [line for line in noted(plan) if line["kind"] == "quality"]
+    assert [name for name in (*COUNTERS, *GAUGES) if name not in minute] == []
 
 
 async def test_a_unit_stopped_in_a_meeting_goes_on_with_the_same_record(plan: UnitPlan) -> None:
