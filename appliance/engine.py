@@ -17,11 +17,13 @@ from .control.server import ControlServer
 from .errors import ControlError, DeviceError
 from .intent import Intent, IntentFile
 from .meeting import Meeting
+from .minutes.keeper import Minutes
+from .minutes.segments import FOLDER as MINUTES_FOLDER
 from .routing import MediaRouter
 from .settings import Meeting as MeetingSettings
 from .settings import Settings
 from .state import ApplianceState, MeetingState, StateStore
-from .supervisor import Supervisor
+from .supervisor import Backoff, Supervisor
 from .uplink.factory import open_session
 from .uplink.ghosts import Ghosts
 from .uplink.session import Session
@@ -59,6 +61,7 @@ class Engine:
         )
         self._router = MediaRouter(settings, store, lambda: self._meeting.session, options.tap_dir)
         self._router.on_session(self._meeting.connected, self._meeting.lost)
+        self._minutes = Minutes(store, options.state_dir / MINUTES_FOLDER)
         self._board: GpioBoard | None = None
 
     def _open_session(self, meeting: MeetingSettings) -> Session:
@@ -75,6 +78,8 @@ class Engine:
                 jobs.create_task(self._meeting.run())
                 jobs.create_task(self._show_lights())
                 jobs.create_task(self._count())
+                # After the meeting: its first look must find the unit back in the meeting that it returns to.
+                jobs.create_task(self._supervisor.keep("minutes", self._minutes.run, backoff=Backoff(5.0, 60.0)))
 
     def _resume(self) -> None:
         self._intent = self._intent_file.load()
