@@ -13,6 +13,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from appliance.media.clock import NS_PER_S
+from appliance.media.h264_level import level_idc
 from appliance.media.values import EncodedFrame
 
 LEAST_BPS, MOST_BPS = 32_000, 20_000_000
@@ -26,8 +27,6 @@ _LEAST_TIME_BETWEEN_RAISES_NS = 2 * NS_PER_S
 _TIME_BASE = Fraction(1, 1_000_000)
 # AVColorSpace: the matrix of BT.601.
 _SMPTE170M = 6
-# level_idc: most macroblocks a frame, most macroblocks a second (H.264 table A-1). 3.1 is what our SDP says.
-_LEVELS = (("3.1", 3600, 108_000), ("4.0", 8192, 245_760), ("4.2", 8704, 522_240))
 
 
 class X264Encoder:
@@ -106,7 +105,8 @@ class X264Encoder:
             "preset": "ultrafast",
             "tune": "zerolatency",
             "profile": "baseline",
-            "level": self._level(),
+            # As our SDP says.
+            "level": f"{level_idc(self._width, self._height, self._fps) / 10:.1f}",
             "maxrate": str(bps),
             "bufsize": str(int(bps * _VBV_S)),
             "forced-idr": "1",
@@ -121,13 +121,6 @@ class X264Encoder:
         self._opened_ns = pts_ns
         self.openings += 1
         return codec
-
-    def _level(self) -> str:
-        macroblocks = -(-self._width // 16) * -(-self._height // 16)
-        for level, per_frame, per_second in _LEVELS:
-            if macroblocks <= per_frame and macroblocks * self._fps <= per_second:
-                return level
-        return "5.2"
 
 
 def _describe_colours(codec: VideoCodecContext) -> None:
