@@ -63,6 +63,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The speaker cannot be played to.",
         "Check the speaker's cable and power.",
     ),
+    "sound-failing": ProblemText(
+        "fault",
+        "Âm thanh của thiết bị bị treo; trung tâm không nghe được phòng này.",
+        "Rút micrô và loa rồi cắm lại; nếu vẫn còn, tắt rồi bật nguồn.",
+        "The unit's sound hangs; the centre does not hear this room.",
+        "Unplug microphone and speaker and plug them in again; if it stays, switch the power off and on.",
+    ),
     "screen-missing": ProblemText(
         "warning",
         "Không mở được màn hình.",

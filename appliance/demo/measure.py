@@ -20,6 +20,8 @@ NS = 1_000_000_000
 FREEZE_NS = 100_000_000
 # Less is found by a drop-out's margins (soundmark).
 STEADY_SAMPLES = SAMPLE_RATE // 100
+# Samples up to here are no sound (about -60 dBFS).
+QUIET = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,11 @@ def audio_gaps(mic: Recording, speaker: Recording) -> list[float]:
     for place, delay in soundmark.delay_by_correlation(mic.samples, heard, SAMPLE_RATE):
         if not stretches or abs(delay - stretches[-1][1]) > STEADY_SAMPLES:
             stretches.append((place, delay))
+    if not stretches:
+        if np.abs(heard.astype(np.int32)).max(initial=0) > QUIET:
+            return []  # a pure tone or a call of a second: heard, but nowhere found for certain
+        # Not a sound was heard: all that the microphone had is missing.
+        stretches, heard = [(0, 0)], np.zeros(len(mic.samples), np.int16)
     ends = [place for place, _ in stretches[1:]] + [len(mic.samples)]
     lengths: list[int] = []
     for (begin, delay), end in zip(stretches, ends, strict=True):
@@ -127,6 +134,8 @@ def audio_gaps(mic: Recording, speaker: Recording) -> list[float]:
 
 def _heard_on_line_of(mic: Recording, speaker: Recording) -> npt.NDArray[np.int16]:
     """What was played, from the sample on that was heard when the microphone's record begins."""
+    if not len(mic.samples) or not len(speaker.samples):
+        return speaker.samples[:0]  # a record without samples has no time, either
     lead = (speaker.start_ns - mic.start_ns) * SAMPLE_RATE // NS
     return speaker.samples[-lead:] if lead < 0 else np.concatenate((np.zeros(lead, np.int16), speaker.samples))
 
