@@ -57,7 +57,9 @@ class LinkSettings:
         if self.burst < 1.0:
             raise LineError("burst is a mean number of packets, 1 or more")
         if self.burst > 1.0 and self.loss > self.burst / (self.burst + 1.0):
-            raise LineError(f"bursts of {self.burst:g} packets cannot lose so much: the good state would be left faster")
+            raise LineError(
+                f"bursts of {self.burst:g} packets cannot lose so much: the good state would be left faster"
+            )
         if self.rate_kbps is not None and self.rate_kbps <= 0.0:
             raise LineError("rate_kbps is above 0; a cut lets nothing through")
         if any(not 0.0 <= begin < end for begin, end in self.cuts):
@@ -166,7 +168,13 @@ class Link:
     def numbers(self, now_ns: int) -> dict[str, Any]:
         """What has happened since the restart; `queue_ms` is None on a line without a rate."""
         self._advance(now_ns)
-        return {**self._counts, "dropped": dict(self._dropped), "queue_ms": self._queue_figures()}
+        now_ms = self._waiting_ms(now_ns)
+        return {
+            **self._counts,
+            "dropped": dict(self._dropped),
+            "queue_ms": self._queue_figures(),
+            "queue_now_ms": None if now_ms is None else round(now_ms, 1),
+        }
 
     # inside
 
@@ -239,14 +247,20 @@ class Link:
         return any(begin <= at_s < end for begin, end in settings.cuts)
 
     def _look_at_queue(self, until_ns: int) -> None:
-        if self._settings.rate_kbps is None:
-            return
         while self._look_ns <= until_ns:
-            waiting_ms = 0.0
-            if self._queue:
-                waiting_ms = self._backlog_bytes(self._look_ns) * 8 / self._settings.rate_kbps
-            self._looks[min(round(max(0.0, waiting_ms)), _LONGEST_QUEUE_MS)] += 1
+            waiting_ms = self._waiting_ms(self._look_ns)
+            if waiting_ms is None:
+                return
+            self._looks[min(round(waiting_ms), _LONGEST_QUEUE_MS)] += 1
             self._look_ns += _LOOK_NS
+
+    def _waiting_ms(self, now_ns: int) -> float | None:
+        """How long a packet that comes now waits; None: there is no queue."""
+        if self._settings.rate_kbps is None:
+            return None
+        if not self._queue:
+            return 0.0
+        return max(0.0, self._backlog_bytes(now_ns) * 8 / self._settings.rate_kbps)
 
     def _queue_figures(self) -> dict[str, float] | None:
         total = sum(self._looks)

@@ -1,11 +1,11 @@
 """A line between two network namespaces, whose behaviour can be changed while a call runs over it.
 
-    async with LinePath(PROFILES["burst5"], seed=1) as line:
-        ...                      # start programs with line.unit.prefix and line.far.prefix
-        await line.cut()         # pull the cable
-        await line.plug()        # and plug it in again
-        await line.clean()       # from now on a good line
-        print(await line.stats())
+async with LinePath(PROFILES["burst5"], seed=1) as line:
+    ...                      # start programs with line.unit.prefix and line.far.prefix
+    await line.cut()         # pull the cable
+    await line.plug()        # and plug it in again
+    await line.clean()       # from now on a good line
+    print(await line.stats())
 """
 
 import asyncio
