@@ -80,9 +80,13 @@ async def _said(program: Program, log: Path, word: str, stack: AsyncExitStack) -
     await stack.enter_async_context(program)
 
     async def said() -> bool | None:
-        return (word in log.read_text(errors="replace")) or None
+        return _holds(log, word) or None
 
     await wait_for("the far end", said, [program], START_LIMIT_S)
+
+
+def _holds(log: Path, word: str) -> bool:
+    return word in log.read_text(errors="replace")
 
 
 class UnitEnd:

@@ -1,7 +1,7 @@
 """Two bridge points call each other: one's WHIP offer is handed to the other's WHEP as a counter-offer (406).
 
-Only SDP passes through here; media take the straight way. Run at the far end: `python -m bench.line.exchange ADDR:PORT`.
-A unit of name N sends to /whip/N and receives, from the unit of name M, at /whep/M.
+Only SDP passes through here; media take the straight way. Run at the far end:
+`python -m bench.line.exchange ADDR:PORT`. The unit N sends to /whip/N, and receives from the unit M at /whep/M.
 """
 
 import asyncio

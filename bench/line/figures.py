@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def _receiver_numbers(samples: list[Sample]) -> dict[str, Any]:
 def _series(shown: list[ShownFrame], window: tuple[int, int], samples: list[Sample]) -> list[dict[str, Any]]:
     """Second by second: what was shown and how late, what the line carried, what the controller asked for."""
     rows = []
-    for before, after in zip(samples, samples[1:], strict=False):
+    for before, after in pairwise(samples):
         part = [frame for frame in shown if before.at_ns <= frame.shown_ns < after.at_ns]
         late = [(f.shown_ns - f.captured_ns) / 1e6 for f in part if f.captured_ns is not None]
         took_s = (after.at_ns - before.at_ns) / NS

@@ -5,6 +5,7 @@ lost on it, and takes the delay to arrive. With the same seed, the n-th packet a
 """
 
 import heapq
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from random import Random
@@ -118,7 +119,7 @@ class Link:
         elif old.rate_kbps is not None:
             self._head_end_ns = now_ns + round((self._head_end_ns - now_ns) * old.rate_kbps / settings.rate_kbps)
 
-    def cut(self, on: bool) -> None:  # noqa: FBT001  a switch
+    def cut(self, on: bool) -> None:
         """Pull or plug the cable; apart from the scheduled cuts."""
         self._held_cut = on
 
@@ -266,13 +267,9 @@ class Link:
         total = sum(self._looks)
         if not total or self._settings.rate_kbps is None:
             return None
-        below, p95 = 0, 0
-        for p95, count in enumerate(self._looks):
-            below += count
-            if below * 100 >= total * 95:
-                break
+        below = list(itertools.accumulate(self._looks))
         return {
             "mean": round(sum(ms * count for ms, count in enumerate(self._looks)) / total, 1),
-            "p95": float(p95),
+            "p95": float(next(ms for ms, count in enumerate(below) if count * 100 >= total * 95)),
             "max": float(max(ms for ms, count in enumerate(self._looks) if count)),
         }

@@ -36,10 +36,17 @@ PROFILES: dict[str, Profile] = {
     "wifi-busy": _alike(
         "a crowded radio channel: jitter of 12 ms, 1 % loss in bursts of 3, some reordering and duplicates",
         LinkSettings(
-            delay_ms=5.0, jitter_ms=12.0, loss=0.01, burst=3.0, reorder=0.005, reorder_ms=8.0, duplicate=0.002,
-            rate_kbps=8_000, queue_ms=200.0,
+            delay_ms=5.0,
+            jitter_ms=12.0,
+            loss=0.01,
+            burst=3.0,
+            reorder=0.005,
+            reorder_ms=8.0,
+            duplicate=0.002,
+            rate_kbps=8_000,
+            queue_ms=200.0,
         ),
-    ),  # fmt: skip
+    ),
     "loss2": _alike("2 % independent loss, 40 ms each way", replace(_FAR, loss=0.02)),
     "loss5": _alike("5 % independent loss, 40 ms each way", replace(_FAR, loss=0.05)),
     "loss10": _alike("10 % independent loss, 40 ms each way", replace(_FAR, loss=0.10)),
@@ -50,8 +57,6 @@ PROFILES: dict[str, Profile] = {
     ),
     "flap": _alike(
         "20 ms each way, 1 % loss, and each 40 s cut for 0.5 s (at 8 s), 2 s (at 16 s) and 5 s (at 28 s)",
-        LinkSettings(
-            delay_ms=20.0, loss=0.01, cuts=((8.0, 8.5), (16.0, 18.0), (28.0, 33.0)), cut_period_s=40.0
-        ),
+        LinkSettings(delay_ms=20.0, loss=0.01, cuts=((8.0, 8.5), (16.0, 18.0), (28.0, 33.0)), cut_period_s=40.0),
     ),
-}  # fmt: skip
+}

@@ -23,11 +23,11 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", f"bench.line.{module}", *arguments]
 
 
-def answerer(receiver: str, records: Path) -> list[str]:
+def answerer(receiver: str) -> list[str]:
     """The command line of a receiver that answers offers on stdin (far_end.py)."""
     if receiver == "gstreamer":
         return [SYSTEM_PYTHON, str(Path(__file__).with_name("gstreamer_answerer.py"))]
-    return command(f"{receiver}_answerer", str(records))
+    return command(f"{receiver}_answerer")
 
 
 def missing(receiver: str) -> str | None:
