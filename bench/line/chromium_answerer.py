@@ -32,9 +32,27 @@ async def clock_offset_ns(page: Page) -> int:
     return best[1]
 
 
+def readable(stats: dict[str, float], before: dict[str, float]) -> dict[str, float]:
+    """getStats with times in ms, and the jitter buffers' mean delay since the time before."""
+    if not stats:
+        return {}
+    found = {name: value for name, value in stats.items() if "jitter" not in name and "Duration" not in name}
+    found["audio_concealed_ms"] = round(stats["audio_concealedSamples"] / 48)
+    found["video_freeze_ms"] = round(stats["video_totalFreezesDuration"] * 1000)
+    for kind in ("audio", "video"):
+        delay_s, count = (
+            stats[f"{kind}_{name}"] - before.get(f"{kind}_{name}", 0)
+            for name in ("jitterBufferDelay", "jitterBufferEmittedCount")
+        )
+        if count > 0:
+            found[f"{kind}_buffer_ms"] = round(delay_s / count * 1000, 1)
+    return found
+
+
 async def tell(page: Page, offset_ns: int) -> None:
     """Job: pass on what the page has seen and heard."""
     turn = 0
+    before: dict[str, float] = {}
     while True:
         await asyncio.sleep(_DRAIN_S)
         got = await page.evaluate("drain()")
@@ -45,9 +63,8 @@ async def tell(page: Page, offset_ns: int) -> None:
         turn += 1
         if turn % _STATS_EVERY == 0:
             stats = await page.evaluate("stats()")
-            if "audio_concealedSamples" in stats:
-                stats["audio_concealed_ms"] = stats["audio_concealedSamples"] / 48
-            say(stats=stats)
+            say(stats=readable(stats, before))
+            before = stats
 
 
 async def main() -> None:

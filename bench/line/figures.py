@@ -80,6 +80,7 @@ def row_of(
         "receiver": receiver,
         "seconds": round(seconds, 1),
         **video,
+        "frames_damaged": sum(frame.captured_ns is None for frame in shown),
         "freeze_percent": share_percent(video["freeze_ms"], seconds),
         **gap_figures(gaps),
         "audio_silence_ms": round(sum(gaps), 1),

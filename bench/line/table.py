@@ -14,6 +14,7 @@ def _in(name: str, part: str) -> _Value:
 _LINES: tuple[tuple[str, _Value, bool], ...] = (
     ("pictures captured", lambda row: row["frames_captured"], False),
     ("pictures shown", lambda row: row["frames_shown"], False),
+    ("of them damaged", lambda row: row["frames_damaged"], False),
     ("gaps > 100 ms, count", lambda row: row["freezes"], True),
     ("gaps > 100 ms, sum ms", lambda row: row["freeze_ms"], True),
     ("gaps > 100 ms, % of time", lambda row: row["freeze_percent"], False),
