@@ -15,6 +15,7 @@ Use the line in a test or a bench of your own (`path.py`); it can be changed whi
         await line.cut()                          # pull the cable; line.plug() plugs it in again
         await line.use(PROFILES["500kbit"])       # another line from now on; line.clean() is a good one
         await line.change(up={"loss": 0.1})       # single values of LinkSettings; "up" is from the unit
+        line.readdress_unit("10.77.0.9")          # another address, as after a new lease
         figures = await line.stats()              # delivered, dropped by cause, queue, per direction
 
 `--then 20:clean` does the same from the command line: after 20 measured seconds the line is a good one.

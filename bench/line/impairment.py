@@ -84,6 +84,8 @@ class Link:
         self._behind = 0
         self._flying: list[tuple[int, int, bytes]] = []
         self._number = 0
+        # Whoever keeps its order arrives no earlier than the one before.
+        self._last_ns = 0
         self.restart(seed, now_ns)
 
     # control
@@ -96,7 +98,6 @@ class Link:
             Random(f"{seed}/{name}") for name in ("loss", "jitter", "reorder", "duplicate")
         )
         self._is_bad = False
-        self._last_ns = 0
         self._newest = -1
         self._counts = dict.fromkeys(
             ("arrived", "arrived_bytes", "delivered", "delivered_bytes", "reordered", "duplicated"), 0
@@ -104,6 +105,7 @@ class Link:
         self._dropped = dict.fromkeys(("loss", "queue", "cut"), 0)
         self._looks = [0] * (_LONGEST_QUEUE_MS + 1)
         self._look_ns = now_ns
+        self._deepest_ms = 0.0
 
     def set(self, settings: LinkSettings, now_ns: int) -> None:
         """Behave so from now on. The queue keeps what it has, and sends it at the new rate."""
@@ -137,11 +139,13 @@ class Link:
         elif not self._queue:
             self._queue.append(packet)
             self._head_end_ns = now_ns + self._wire_ns(len(packet))
+            self._deepest_ms = max(self._deepest_ms, self._waiting_ms(now_ns) or 0.0)
         elif self._backlog_bytes(now_ns) + len(packet) > max(self._settings.queue_bytes, 1500):
             self._dropped["queue"] += 1
         else:
             self._queue.append(packet)
             self._behind += len(packet)
+            self._deepest_ms = max(self._deepest_ms, self._waiting_ms(now_ns) or 0.0)
 
     def next_ns(self) -> int | None:
         """When to look again with `take`; None: not before a packet arrives."""
@@ -242,10 +246,10 @@ class Link:
         settings = self._settings
         if not settings.cuts:
             return False
-        at_s = (at_ns - self._since_ns) / 1e9
+        past_ns = at_ns - self._since_ns
         if settings.cut_period_s:
-            at_s %= settings.cut_period_s
-        return any(begin <= at_s < end for begin, end in settings.cuts)
+            past_ns %= round(settings.cut_period_s * 1e9)
+        return any(round(begin * 1e9) <= past_ns < round(end * 1e9) for begin, end in settings.cuts)
 
     def _look_at_queue(self, until_ns: int) -> None:
         while self._look_ns <= until_ns:
@@ -271,5 +275,5 @@ class Link:
         return {
             "mean": round(sum(ms * count for ms, count in enumerate(self._looks)) / total, 1),
             "p95": float(next(ms for ms, count in enumerate(below) if count * 100 >= total * 95)),
-            "max": float(max(ms for ms, count in enumerate(self._looks) if count)),
+            "max": round(self._deepest_ms, 1),
         }

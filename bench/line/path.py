@@ -9,6 +9,7 @@ async with LinePath(PROFILES["burst5"], seed=1) as line:
 """
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -26,6 +27,8 @@ from .profiles import PROFILES, Profile
 
 _PREFIX = "bpline"
 _ANSWER_LIMIT_S = 5.0
+# A process may have several lines.
+_NUMBERS = itertools.count()
 
 
 class PathError(ApplianceError):
@@ -63,9 +66,9 @@ class LinePath:
     def __init__(self, profile: Profile | None = None, *, seed: int = 1) -> None:
         self._profile = profile or PROFILES["clean"]
         self._seed = seed
-        tag = os.getpid()
-        self.unit = End(f"{_PREFIX}-{tag}-unit", f"bplu{tag}", "10.77.0.1")
-        self.far = End(f"{_PREFIX}-{tag}-far", f"bplf{tag}", "10.77.0.2")
+        pid, number = os.getpid(), next(_NUMBERS)
+        self.unit = End(f"{_PREFIX}-{pid}-{number}-unit", f"bu{pid}n{number}", "10.77.0.1")
+        self.far = End(f"{_PREFIX}-{pid}-{number}-far", f"bf{pid}n{number}", "10.77.0.2")
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
@@ -105,8 +108,7 @@ class LinePath:
             _ip(*inside, "addr", "add", end.host, "peer", other.host, "dev", end.device)
             for device in ("lo", end.device):
                 _ip(*inside, "link", "set", device, "up")
-            # Browsers find their own address by the default route.
-            _ip(*inside, "route", "add", "default", "dev", end.device)
+            _add_default_route(end)
         await self.use(self._profile)
         await self.restart(self._seed)
 
@@ -145,6 +147,13 @@ class LinePath:
     async def plug(self) -> None:
         """Plug it in again."""
         await self._ask({"cmd": "cut", "on": False})
+
+    def readdress_unit(self, host: str) -> None:
+        """The unit's address becomes another one, as when a router hands out a new lease; `unit.host` stays the old."""
+        inside = ("-n", self.unit.namespace)
+        _ip(*inside, "addr", "flush", "dev", self.unit.device)
+        _ip(*inside, "addr", "add", host, "peer", self.far.host, "dev", self.unit.device)
+        _add_default_route(self.unit)
 
     async def restart(self, seed: int) -> None:
         """Begin fates, scheduled cuts and counters anew."""
@@ -187,11 +196,16 @@ def _ip(*arguments: str) -> str:
     return done.stdout
 
 
+def _add_default_route(end: End) -> None:
+    # Browsers find their own address by it, and any address of the other end is reached by it.
+    _ip("-n", end.namespace, "route", "replace", "default", "dev", end.device)
+
+
 def _remove_left_over() -> None:
     """Namespaces of runs that were killed."""
     for line in _ip("netns", "list").splitlines():
         name = line.split()[0] if line.strip() else ""
         parts = name.split("-")
-        if len(parts) == 3 and parts[0] == _PREFIX and parts[1].isdigit() and not Path(f"/proc/{parts[1]}").exists():
+        if len(parts) == 4 and parts[0] == _PREFIX and parts[1].isdigit() and not Path(f"/proc/{parts[1]}").exists():
             with suppress(PathError):
                 _ip("netns", "delete", name)
