@@ -82,7 +82,8 @@ async def _rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 reason = f"no call: {error}"
         if reason is not None:
             _say(f"{arguments.profile}, {receiver}: {reason}")
-            row["skipped"] = reason
+            # The last words of programs are for stderr.
+            row["skipped"] = reason.splitlines()[0]
         rows.append(row)
     return rows
 
