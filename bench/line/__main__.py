@@ -50,6 +50,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--receivers", type=_receivers, default=list(RECEIVERS), help=",".join(RECEIVERS))
     parser.add_argument("--then", type=_change, action="append", default=[], metavar="SECONDS:PROFILE",
                         help="the line becomes another one after so many measured seconds")  # fmt: skip
+    parser.add_argument("--tcp", action="store_true", help="a TCP transfer shares the way of the unit's stream")
     parser.add_argument("--card", action="store_true", help="send the test card (300 kbit/s) and the beep")
     parser.add_argument("--series", action="store_true", help="add each second's figures to the JSON")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep records and logs there")
@@ -71,6 +72,7 @@ async def _rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 arguments.series,
                 arguments.card,
                 arguments.keep,
+                arguments.tcp,
                 tuple(arguments.then),
             )
             try:

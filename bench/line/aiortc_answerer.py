@@ -10,6 +10,7 @@ import time
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
 from av.audio.resampler import AudioResampler
 
 from appliance.media.values import SAMPLE_RATE
@@ -55,16 +56,15 @@ class Answerer:
             except MediaStreamError:
                 return
             now_ns = time.monotonic_ns()
-            if track.kind == "video":
+            if isinstance(frame, VideoFrame):
                 plane = frame.planes[0]
                 luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
                 say(shown=[[now_ns, cells_of(luma).hex()]])
-                continue
-            for part in resampler.resample(frame):
-                samples = part.to_ndarray()[0].astype("<i2").tobytes()
-                heard_ns = max(now_ns, self._end_ns)
-                self._end_ns = heard_ns + part.samples * 1_000_000_000 // SAMPLE_RATE
-                say_heard(samples, heard_ns)
+            elif isinstance(frame, AudioFrame):
+                for part in resampler.resample(frame):
+                    heard_ns = max(now_ns, self._end_ns)
+                    self._end_ns = heard_ns + part.samples * 1_000_000_000 // SAMPLE_RATE
+                    say_heard(part.to_ndarray()[0].astype("<i2").tobytes(), heard_ns)
 
     async def tell_stats(self) -> None:
         """Job: how far the sound lies behind, each second; its counters say nothing of what is shown."""

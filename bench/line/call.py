@@ -14,11 +14,12 @@ from appliance.control.client import ControlClient
 from appliance.demo.measure import read_shown
 from appliance.demo.processes import DemoError, cost_of, wait_for
 
-from .ends import FarEnd, start_bridge_point, start_far_end, unit_plan
+from .ends import FarEnd, start_bridge_point, start_far_end, start_transfer, unit_plan
 from .figures import Sample, row_of
 from .machine import children_go_first
 from .path import LinePath
 from .profiles import PROFILES, Profile
+from .tcp_load import carried_kbps
 
 PICTURE_LIMIT_S = 20.0
 # The start's keyframe, first estimates and buffers are not what a meeting looks like.
@@ -40,6 +41,8 @@ class CallPlan:
     series: bool = False
     card: bool = False
     keep: Path | None = None
+    # A TCP transfer shares the way of the unit's stream during the measured time.
+    tcp: bool = False
     # Seconds into the measured time, and what the line becomes then.
     then: tuple[tuple[float, str], ...] = ()
 
@@ -58,7 +61,7 @@ async def hold(plan: CallPlan, say: Callable[[str], None]) -> dict[str, Any]:
             folder = Path(parts.enter_context(TemporaryDirectory(prefix="bridgepoint-line-")))
         async with AsyncExitStack() as life:
             call = await _Call.connect(plan, folder, life, say)
-            await call.measure()
+            await call.measure(folder, life)
         # The programs have ended: their records are complete.
         return call.row()
 
@@ -73,6 +76,7 @@ class _Call:
         self._client = client
         self._engine_pid = 0
         self._connect_ms: float | None = None
+        self._tcp_counts: Path | None = None
         self._samples: list[Sample] = []
         self._began_ns = self._ended_ns = 0
 
@@ -108,9 +112,12 @@ class _Call:
         await asyncio.sleep(SETTLE_S)
         return call
 
-    async def measure(self) -> None:
+    async def measure(self, folder: Path, life: AsyncExitStack) -> None:
         """The measured time, looked at each second; every row meets the same fates from its begin on."""
         plan = self._plan
+        if plan.tcp:
+            self._tcp_counts = await start_transfer(self._line, folder, life)
+            children_go_first()
         await self._line.use(plan.line)
         await self._line.restart(plan.seed)
         self._began_ns = time.monotonic_ns()
@@ -158,6 +165,8 @@ class _Call:
         row |= {"connect_ms": self._connect_ms, "load": round(os.getloadavg()[0], 1)}
         # A unit that cannot even capture at its rate says nothing about the line.
         row["machine_busy"] = row["frames_captured"] < LEAST_CAPTURED * FPS * row["seconds"]
+        if self._tcp_counts is not None:
+            row["tcp_kbps"] = carried_kbps(self._tcp_counts, self._began_ns, self._ended_ns)
         if plan.receiver == "ours":
             # The other way of the same call.
             row["back"] = row_of(

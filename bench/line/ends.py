@@ -11,7 +11,7 @@ from appliance.demo.measured import START_LIMIT_S, start_unit, workers_running
 from appliance.demo.processes import Program, bridgepoint, wait_for
 from appliance.demo.unit import UnitPlan
 
-from . import source
+from . import source, tcp_load
 from .path import End, LinePath
 from .stock import command, missing
 
@@ -83,6 +83,16 @@ async def _said(program: Program, log: Path, word: str, stack: AsyncExitStack) -
         return _holds(log, word) or None
 
     await wait_for("the far end", said, [program], START_LIMIT_S)
+
+
+async def start_transfer(line: LinePath, folder: Path, stack: AsyncExitStack) -> Path:
+    """A TCP transfer from the unit's end to the far one, as fast as it goes; the file in which it is counted."""
+    log, counts, address = folder / "tcp.log", folder / "tcp.csv", f"{line.far.host}:{tcp_load.PORT}"
+    sink = Program("TCP sink", [*line.far.prefix, *command("tcp_load", "sink", address, str(counts))], log)
+    await _said(sink, log, "listening", stack)
+    sender = Program("TCP sender", [*line.unit.prefix, *command("tcp_load", "send", address)], folder / "send.log")
+    await stack.enter_async_context(sender)
+    return counts
 
 
 def _holds(log: Path, word: str) -> bool:

@@ -55,6 +55,10 @@ PROFILES: dict[str, Profile] = {
         "500 kbit/s each way with 500 ms of queue, 20 ms each way",
         LinkSettings(delay_ms=20.0, rate_kbps=500, queue_ms=500.0),
     ),
+    "2mbit": _alike(
+        "2 Mbit/s each way with 250 ms of queue, 20 ms each way: to be shared with a transfer (--tcp)",
+        LinkSettings(delay_ms=20.0, rate_kbps=2_000, queue_ms=250.0),
+    ),
     "flap": _alike(
         "20 ms each way, 1 % loss, and each 40 s cut for 0.5 s (at 8 s), 2 s (at 16 s) and 5 s (at 28 s)",
         LinkSettings(delay_ms=20.0, loss=0.01, cuts=((8.0, 8.5), (16.0, 18.0), (28.0, 33.0)), cut_period_s=40.0),

@@ -12,9 +12,12 @@ from appliance.media import timecode
 from bench.line.cells import captured_ns, cells_of
 from bench.line.figures import grown
 from bench.line.profiles import PROFILES
+from bench.line.report import markdown
 from bench.line.table import table
+from bench.line.tcp_load import carried_kbps
 
 MS = 1_000_000
+S = 1000 * MS
 NOW_NS = 123_456 * MS
 
 
@@ -70,6 +73,23 @@ def test_a_table_without_ours_compares_with_nobody() -> None:
     line = next(line for line in text.splitlines() if line.startswith("gaps > 100 ms, sum"))
     assert line.split()[-1] == "5"
     assert "times ours" not in text
+
+
+def test_the_report_has_a_line_for_each_call_and_for_both_ways_of_ours() -> None:
+    ours = _row("ours", 200.0) | {"back": _row("ours", 100.0), "queue_ms": {"mean": 3.0, "p95": 9.0}}
+    rows = [ours, {"receiver": "gstreamer", "skipped": "not installed"}]
+    head, rule, *lines = markdown([{"profile": "loss2", "rows": rows}]).splitlines()
+    assert [line.split("|")[2].strip() for line in lines] == ["ours", "ours, the other way", "gstreamer"]
+    assert {line.count("|") for line in (head, rule, *lines)} == {head.count("|")}
+    assert "| 0.2 (1.0) |" in lines[0]
+    assert "| 3 / 9 |" in lines[0]
+
+
+def test_a_transfer_is_counted_within_the_measured_time(tmp_path: Path) -> None:
+    counts = tmp_path / "tcp.csv"
+    counts.write_text(f"{1 * S},0\n{2 * S},1000\n{3 * S},251000\n{4 * S},900000\n{5 * S}")
+    assert carried_kbps(counts, 2 * S, 3 * S) == 2000.0
+    assert carried_kbps(counts, 8 * S, 9 * S) == 0.0
 
 
 def test_every_profile_is_in_the_documents() -> None:
