@@ -58,7 +58,9 @@ class Answerer:
             now_ns = time.monotonic_ns()
             if isinstance(frame, VideoFrame):
                 plane = frame.planes[0]
-                luma = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+                luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+                    : frame.height, : frame.width
+                ]
                 say(shown=[[now_ns, cells_of(luma).hex()]])
             elif isinstance(frame, AudioFrame):
                 for part in resampler.resample(frame):

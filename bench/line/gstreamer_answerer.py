@@ -72,14 +72,14 @@ class Answerer:
             "set-remote-description", GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.OFFER, message)
         )
         reply = self._emit("create-answer", None)
-        answer = reply.get_value("answer")
-        self._emit("set-local-description", answer)
+        assert reply is not None
+        self._emit("set-local-description", reply.get_value("answer"))
         end_s = time.monotonic() + _GATHER_S
         while webrtc.get_property("ice-gathering-state") != GstWebRTC.WebRTCICEGatheringState.COMPLETE:
             if time.monotonic() > end_s:
                 raise RuntimeError("webrtcbin found no addresses")
             time.sleep(0.01)
-        return webrtc.get_property("local-description").sdp.as_text()
+        return str(webrtc.get_property("local-description").sdp.as_text())
 
     def _emit(self, signal: str, argument: object) -> Gst.Structure | None:
         assert self._webrtc is not None
@@ -163,7 +163,7 @@ class Answerer:
 
 
 def _all(bin_: Gst.Bin) -> list[Gst.Element]:
-    found = []
+    found: list[Gst.Element] = []
     walk = bin_.iterate_recurse()
     while True:
         result, element = walk.next()
