@@ -22,7 +22,7 @@ from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
 
 from .rtp_fakes import picture
 
-pytestmark = pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed (make setup)")
+pytestmark = pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed (tools/setup test)")
 
 
 def certificate(folder: Path) -> Path:
