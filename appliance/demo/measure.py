@@ -80,10 +80,13 @@ def percentiles(values: list[float]) -> dict[str, float | None]:
     return {"p50": round(float(np.percentile(values, 50)), 1), "p95": round(float(np.percentile(values, 95)), 1)}
 
 
-def video_figures(shown: list[ShownFrame], until_ns: int) -> dict[str, Any]:
-    """Freezes and glass to glass. A picture counts as new when its time code is; the last gap runs to `until_ns`."""
+def video_figures(shown: list[ShownFrame], until_ns: int, since_ns: int | None = None) -> dict[str, Any]:
+    """Freezes and glass to glass. A picture counts as new when its time code is; the last gap runs to `until_ns`.
+
+    The first gap begins with the first picture, or at `since_ns` where pictures were due from then on.
+    """
     latencies = [(frame.shown_ns - frame.captured_ns) / 1e6 for frame in shown if frame.captured_ns is not None]
-    news: list[int] = []
+    news: list[int] = [] if since_ns is None else [since_ns]
     newest = -1
     for frame in shown:
         if frame.captured_ns is None:
@@ -98,6 +101,7 @@ def video_figures(shown: list[ShownFrame], until_ns: int) -> dict[str, Any]:
         "frames_shown": len(shown),
         "freezes": len(freezes),
         "freeze_ms": round(float(freezes.sum()) / 1e6, 1),
+        "longest_freeze_ms": round(float(freezes.max()) / 1e6, 1) if len(freezes) else 0.0,
         "glass_to_glass_ms": percentiles(latencies),
     }
 
