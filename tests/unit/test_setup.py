@@ -19,18 +19,25 @@ case "$*" in
     rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; touch .venv/bin/pip .venv/bin/bridgepoint
     chmod +x .venv/bin/bridgepoint;;
   "-m pip --version") [ -e .venv/bin/pip ];;
-  "-m pip install"*) [ ! -e "$MACHINE/no-pypi" ] || { echo "ERROR: no route to host" >&2; exit 1; }; echo pip >>"$MACHINE/done";;
+  "-m pip install"*)
+    [ ! -e "$MACHINE/no-pypi" ] || { echo "ERROR: no route to host" >&2; exit 1; }
+    echo pip >>"$MACHINE/done";;
 esac
 """
 STAND_INS = {
     "apt-get": """#!/bin/sh
 case "$1" in
-  update) if [ -e "$MACHINE/offline" ]; then echo "E: could not resolve" >&2; case "$*" in *Error-Mode=any*) exit 100;; esac; fi;;
+  update)
+    [ -e "$MACHINE/offline" ] || exit 0
+    echo "E: could not resolve" >&2
+    case "$*" in *Error-Mode=any*) exit 100;; esac;;
   install) [ ! -e "$MACHINE/offline" ] || { echo "E: unable to locate package" >&2; exit 100; };;
 esac
 """,
-    "apt-cache": '#!/bin/sh\n[ -e "$MACHINE/offline" ] || grep -q "^$2$" "$MACHINE/absent" && c="(none)" || c=1.0\n'
-    'if [ -e "$MACHINE/offline" ]; then exit 0; fi\necho "  Candidate: $c"\n',
+    "apt-cache": """#!/bin/sh
+[ ! -e "$MACHINE/offline" ] || exit 0
+if grep -q "^$2$" "$MACHINE/absent"; then echo "  Candidate: (none)"; else echo "  Candidate: 1.0"; fi
+""",
     "dpkg-query": '#!/bin/sh\nfor p; do :; done\ngrep -q "^$p$" "$MACHINE/missing" || printf installed\n',
     "id": "#!/bin/sh\necho 0\n",
     "npm": '#!/bin/sh\n[ ! -e "$MACHINE/no-npm-registry" ] || { echo "npm error network" >&2; exit 1; }\n',
