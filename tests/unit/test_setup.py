@@ -21,6 +21,7 @@ case "$*" in
   "-m pip --version") [ -e .venv/bin/pip ];;
   "-m pip install"*)
     [ ! -e "$MACHINE/no-pypi" ] || { echo "ERROR: no route to host" >&2; exit 1; }
+    echo "  Building wheel for pyalsaaudio (pyproject.toml): started"; echo "Requirement already satisfied: av"
     echo pip >>"$MACHINE/done";;
 esac
 """
@@ -100,6 +101,12 @@ def test_a_second_run_has_nothing_to_do(machine: Machine) -> None:
     before = machine.done
     again = machine.set_up("test")
     assert (again.returncode, again.stdout, machine.done) == (0, "", before)
+
+
+def test_what_pip_builds_is_told_and_what_was_there_is_not(machine: Machine) -> None:
+    said = machine.set_up("demo").stdout
+    assert "Building wheel for pyalsaaudio" in said
+    assert "already satisfied" not in said
 
 
 def test_without_a_network_set_up_names_the_network(machine: Machine) -> None:
