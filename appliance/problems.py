@@ -112,6 +112,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The connection to the conference centre is lost.",
         "Check the network cable; the unit reconnects by itself.",
     ),
+    "far-silent": ProblemText(
+        "warning",
+        "Trung tâm chưa gửi hình và tiếng.",
+        "Chờ; có thể chưa có ai khác trong cuộc họp.",
+        "The conference centre sends no picture or sound yet.",
+        "Wait; perhaps nobody else is in the meeting.",
+    ),
     "no-meeting": ProblemText(
         "warning",
         "Chưa có cuộc họp nào được cài đặt.",

@@ -87,6 +87,12 @@ class MediaRouter:
     def lost(self, error: UplinkError) -> None:
         self._lost(error)
 
+    def far_silent(self, silent: bool) -> None:
+        if silent:
+            self._store.raise_problem("far-silent")
+        else:
+            self._store.clear_problem("far-silent")
+
     def far_video(self, frame: EncodedFrame) -> None:
         if not self.screen.send(Kind.VIDEO, frame.data, frame.pts_ns, is_keyframe=frame.is_keyframe):
             # What follows cannot be shown without what was dropped; the session limits how often it asks.

@@ -12,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from appliance.media.clock import NS_PER_S
+from appliance.media.h264_level import level_idc
 from appliance.media.values import EncodedFrame
 
 LEAST_BPS, MOST_BPS = 32_000, 20_000_000
@@ -23,8 +24,6 @@ _IN_PLACE_DOWN = 0.85
 # More bits are never urgent, and each opening costs a keyframe.
 _LEAST_TIME_BETWEEN_RAISES_NS = 2 * NS_PER_S
 _TIME_BASE = Fraction(1, 1_000_000)
-# level_idc: most macroblocks a frame, most macroblocks a second (H.264 table A-1). 3.1 is what our SDP says.
-_LEVELS = (("3.1", 3600, 108_000), ("4.0", 8192, 245_760), ("4.2", 8704, 522_240))
 
 
 class X264Encoder:
@@ -102,7 +101,8 @@ class X264Encoder:
             "preset": "ultrafast",
             "tune": "zerolatency",
             "profile": "baseline",
-            "level": self._level(),
+            # As our SDP says.
+            "level": f"{level_idc(self._width, self._height, self._fps) / 10:.1f}",
             "maxrate": str(bps),
             "bufsize": str(int(bps * _VBV_S)),
             "forced-idr": "1",
@@ -117,13 +117,6 @@ class X264Encoder:
         self._opened_ns = pts_ns
         self.openings += 1
         return codec
-
-    def _level(self) -> str:
-        macroblocks = -(-self._width // 16) * -(-self._height // 16)
-        for level, per_frame, per_second in _LEVELS:
-            if macroblocks <= per_frame and macroblocks * self._fps <= per_second:
-                return level
-        return "5.2"
 
 
 def _within_limits(bps: int) -> int:
