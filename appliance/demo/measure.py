@@ -63,7 +63,7 @@ def read_recording(folder: Path, name: str) -> Recording:
     if not raw.exists() or not index.exists():
         return Recording(np.zeros(0, np.int16), 0)
     samples = np.fromfile(raw, np.int16)
-    marks = np.fromfile(index, np.int64)
+    marks: npt.NDArray[np.int64] = np.fromfile(index, np.int64)
     marks = marks[: len(marks) // 2 * 2].reshape(-1, 2)
     if not len(marks):
         return Recording(np.zeros(0, np.int16), 0)
@@ -98,7 +98,7 @@ def video_figures(shown: list[ShownFrame], until_ns: int, since_ns: int | None =
         if frame.captured_ns > newest:
             newest = frame.captured_ns
             news.append(frame.shown_ns)
-    ends = np.array([*news, max(until_ns, news[-1])]) if news else np.zeros(0, np.int64)
+    ends: npt.NDArray[np.int64] = np.array([*news, max(until_ns, news[-1])] if news else [], np.int64)
     gaps = np.diff(ends)
     freezes = gaps[gaps > FREEZE_NS]
     return {

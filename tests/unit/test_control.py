@@ -276,7 +276,7 @@ def test_whatever_a_request_names_it_is_taken_or_told(request: dict[str, Any]) -
         parse_request(json.dumps(request).encode())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=200), max_size=6))
 def test_no_bytes_disturb_the_server(parts: list[bytes]) -> None:
     async def disturb() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from babel.messages.pofile import read_po
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import ControlError
@@ -182,7 +182,7 @@ def test_too_large_a_form_is_refused(panel: Panel) -> None:
     assert answer.status_code in (400, 413)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(path=st.text(max_size=30), form=st.dictionaries(st.text(max_size=8), st.text(max_size=40), max_size=4))
 def test_no_form_brings_a_traceback(inside: Panel, path: str, form: dict[str, str]) -> None:
     form["csrf_token"] = inside.token()

@@ -221,7 +221,7 @@ async def _decode(frames: list[EncodedFrame]) -> tuple[list[DecodedPicture], Pic
     return pictures, decoder
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 5000), st.binary(min_size=1, max_size=40), st.booleans()),
