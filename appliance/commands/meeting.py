@@ -1,6 +1,7 @@
 """The commands of a meeting: join, leave, mute, unmute, camera, press, snapshot."""
 
 import base64
+import errno
 import os
 import sys
 import time
@@ -101,8 +102,8 @@ def snapshot(paths: Paths, output: str | None, as_json: bool) -> None:
     path = Path(output or time.strftime("snapshot-%Y%m%d-%H%M%S.jpg"))
     try:
         _write(path, picture)
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror or error}; name another file with -o"
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be written: {getattr(error, 'strerror', None) or error}; name another file with -o"
         if as_json:
             print_json({"error": {"code": "file", "message": message}})
         else:
@@ -116,6 +117,8 @@ def snapshot(paths: Paths, output: str | None, as_json: bool) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     """The whole file or none: a picture cut off would be taken for a fault of the screen."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_bytes(content)

@@ -144,6 +144,20 @@ def test_a_snapshot_is_written_whole_or_not_at_all(asked: list[Any], tmp_path: P
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("target", ["/", "..", "."])
+def test_a_snapshot_is_not_written_over_a_folder(asked: list[Any], tmp_path: Path, target: str) -> None:
+    failed = run("snapshot", "-o", str(tmp_path / target) if target == "." else target)
+    assert failed.exit_code == 2
+    assert "directory" in failed.output.lower()
+
+
+def test_a_state_directory_that_others_may_not_read_blocks_no_unrelated_command(
+    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    assert run("status", folder=tmp_path).exit_code == 0
+
+
 def test_an_engine_s_refusal_is_its_own_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
         raise ControlError("no meeting 'x' is configured (known: a)", code="unknown-meeting")
