@@ -111,9 +111,8 @@ def save(state_dir: Path, overrides: Mapping[str, Any], defaults: Path | None = 
             newest = max(_examine(state_dir / name, base).generation for name in (MAIN, BACKUP))
             _write_both(state_dir, body, newest + 1)
     except OSError as error:
-        cure = "make room on" if storage_code(error) == "storage-full" else "check"
         raise SettingsError(
-            f"the settings cannot be saved: {error.strerror or error}; {cure} the memory card"
+            f"the settings cannot be saved: {error.strerror or error}; see to the memory card"
         ) from error
     log.info("settings: saved, generation %s", newest + 1)
     return settings
