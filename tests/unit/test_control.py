@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from appliance.control.client import ControlClient
 from appliance.control.protocol import MAX_REQUEST, BadRequestError, parse_request
 from appliance.control.server import MAX_CONNECTIONS, ControlServer
 from appliance.control.wire import unreachable
+from appliance.control.words import WORDS, said
 from appliance.errors import ControlError
 from appliance.state import ApplianceState, StateStore
 
@@ -184,6 +186,15 @@ def test_who_may_not_command_is_told_so_and_not_that_nothing_runs() -> None:
     error = unreachable(Path("/run/bridgepoint/control.sock"), PermissionError(13, "Permission denied"))
     assert error.code == "not-allowed"
     assert "group" in str(error)
+
+
+def test_every_code_of_the_protocol_has_its_words_for_people() -> None:
+    root = Path(server_module.__file__).parents[1]
+    places = [*root.glob("control/*.py"), root / "meeting.py", root / "engine.py", root / "routing.py"]
+    codes = {code for place in places for code in re.findall(r'code="([a-z-]+)"', place.read_text(encoding="utf-8"))}
+    # What keeps the engine from starting is told by `bridgepoint run`, not to a client.
+    assert codes - {"socket", "already-running"} <= set(WORDS)
+    assert said(ControlError("x", code="of a newer engine")) == WORDS["failed"]
 
 
 async def test_other_users_cannot_command(tmp_path: Path) -> None:
