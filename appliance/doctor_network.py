@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import UplinkError
-from .finding import CALL, Finding, of_problem
+from .finding import Finding, of_problem
 from .settings import Meeting, Settings
 from .uplink.http import HttpLimits
 from .uplink.probe import probe
@@ -158,6 +158,9 @@ async def _mcu(meeting: Meeting) -> Finding:
         else:
             continue
         # A warning only: some servers answer so to what is no POST, and take us all the same.
-        cure = (f"Thử vào họp; nếu không được: {CALL[0]}", f"Try to join; if that fails: {CALL[1]}")
+        cure = (
+            "Thử vào họp; nếu không được, gọi cho cán bộ kỹ thuật của trung tâm.",
+            "Try to join; if that fails, call the technician of the central office.",
+        )
         return Finding("mcu", "warning", (f"{meeting.name}: {found[0]}", f"{meeting.name}: {found[1]}"), cure)
     return Finding("mcu", "ok", (f"{meeting.name}: trả lời", f"{meeting.name}: answers"))

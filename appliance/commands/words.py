@@ -10,7 +10,7 @@ STATES = {
     "joining": {"vi": "Đang vào họp", "en": "Joining"},
     "live": {"vi": "Đang họp", "en": "In the meeting"},
     "rejoining": {"vi": "Đang kết nối lại", "en": "Reconnecting"},
-    "fault": {"vi": "Lỗi", "en": "Fault"},
+    "fault": {"vi": "Không vào họp được", "en": "Cannot join"},
 }
 _COLOURS = {"standby": "cyan", "joining": "yellow", "live": "green", "rejoining": "yellow", "fault": "red"}
 WORDS = {

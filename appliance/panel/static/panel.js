@@ -41,7 +41,8 @@ function show(state) {
   }
   for (const cell of panel.querySelectorAll("[data-number]")) {
     const [part, name] = cell.dataset.number.split(".");
-    cell.textContent = state.numbers[part]?.[name] ?? "–";
+    const number = state.numbers[part]?.[name];
+    cell.textContent = number == null ? "–" : Math.round(number);
   }
 }
 
