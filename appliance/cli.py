@@ -19,6 +19,7 @@ _COMMANDS = {
     "press": ("appliance.commands.meeting:press", "Press a button of the unit."),
     "snapshot": ("appliance.commands.meeting:snapshot", "Save what the screen shows as JPEG."),
     "config": ("appliance.commands.config:config", "Check and show the settings."),
+    "minutes": ("appliance.commands.minutes:minutes", "List, show, export and verify the minutes of meetings."),
     "doctor": ("appliance.commands.doctor:doctor", "Check everything and say what to do."),
     "panel": ("appliance.panel.command:panel", "Run the web panel."),
     "lab-mcu": ("appliance.labmcu.command:lab_mcu", "Run a small MCU for demonstrations and tests."),

@@ -19,14 +19,17 @@ from .control.server import ControlServer
 from .errors import ControlError, DeviceError
 from .intent import Intent, IntentFile
 from .meeting import Meeting
+from .minutes.keeper import Minutes
+from .minutes.segments import FOLDER as MINUTES_FOLDER
 from .problems import storage_code
 from .routing import MediaRouter
 from .settings import Meeting as MeetingSettings
 from .settings import Settings
 from .state import ApplianceState, StateStore
 from .state_folder import held
-from .supervisor import Supervisor
+from .supervisor import Backoff, Supervisor
 from .uplink.factory import open_session
+from .uplink.ghosts import Ghosts
 from .uplink.session import Session
 
 log = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class Engine:
         self._settings = settings
         self._store = store
         self._supervisor = Supervisor()
+        self._ghosts = Ghosts()
         self._intent = Intent(muted=settings.audio.join_muted)
         self._intent_file = IntentFile(options.state_dir / "intent.json", self._intent)
         self._saving: set[asyncio.Task[None]] = set()
@@ -72,10 +76,11 @@ class Engine:
         )
         self._router = MediaRouter(settings, store, lambda: self._meeting.session, options.tap_dir)
         self._router.on_session(self._meeting.connected, self._meeting.lost)
+        self._minutes = Minutes(store, options.state_dir / MINUTES_FOLDER)
         self._board: GpioBoard | None = None
 
     def _open_session(self, meeting: MeetingSettings) -> Session:
-        return open_session(meeting, self._settings.network, self._router)
+        return open_session(meeting, self._settings, self._router, self._ghosts)
 
     async def run(self) -> None:
         """Run until cancelled; a meeting that stands is left with a goodbye, and kept as the intent."""
@@ -89,6 +94,8 @@ class Engine:
                 jobs.create_task(self._show_lights())
                 jobs.create_task(self._count())
                 jobs.create_task(self._keep_saved())
+                # After the meeting: its first look must find the unit back in the meeting that it returns to.
+                jobs.create_task(self._supervisor.keep("minutes", self._minutes.run, backoff=Backoff(5.0, 60.0)))
 
     def _resume(self) -> None:
         self._intent = self._intent_file.load()
@@ -96,10 +103,16 @@ class Engine:
         if self._intent.meeting_id is not None:
             try:
                 self._meeting.join(self._intent.meeting_id)
+                for endpoint in self._endpoints(self._intent.meeting_id):
+                    # The process before may have had no time to say goodbye.
+                    self._ghosts.left_at(endpoint)
                 log.info("back into meeting %s, where the unit was when it stopped", self._intent.meeting_id)
             except ControlError as error:
                 log.warning("cannot return to the meeting: %s", error)
                 self._store.raise_problem("meeting-gone", str(error))
+
+    def _endpoints(self, meeting_id: str) -> tuple[str, ...]:
+        return next(((m.send_url, m.receive_url) for m in self._settings.meetings if m.id == meeting_id), ())
 
     async def _open_board(self, parts: AsyncExitStack) -> None:
         if not self._settings.board.enabled:

@@ -63,6 +63,10 @@ class MediaLost(UplinkError):  # noqa: N818
         super().__init__(message, problem="connection-lost")
 
 
+class MinutesError(ApplianceError):
+    """The minutes of meetings cannot be kept, or what is asked for is not in them."""
+
+
 class SettingsError(ApplianceError):
     """A settings file has faults. `faults` holds all of them, each with key, value, reason and nearest known key."""
 

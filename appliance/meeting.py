@@ -15,7 +15,7 @@ from .uplink.session import Session
 
 log = logging.getLogger(__name__)
 
-SESSION_PROBLEMS = ("mcu-unreachable", "mcu-credentials", "mcu-answer", "mcu-busy", "connection-lost")
+SESSION_PROBLEMS = ("mcu-unreachable", "mcu-credentials", "mcu-answer", "mcu-busy", "connection-lost", "far-silent")
 # What no patience cures: the MCU refuses us, and a person must act.
 REFUSALS = ("mcu-credentials", "mcu-answer")
 

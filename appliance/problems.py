@@ -64,6 +64,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The speaker cannot be played to.",
         "Check the speaker's cable and power.",
     ),
+    "sound-failing": ProblemText(
+        "fault",
+        "Âm thanh của thiết bị bị treo; trung tâm không nghe được phòng này.",
+        "Rút micrô và loa rồi cắm lại; nếu vẫn còn, tắt rồi bật nguồn.",
+        "The unit's sound hangs; the centre does not hear this room.",
+        "Unplug microphone and speaker and plug them in again; if it stays, switch the power off and on.",
+    ),
     "screen-missing": ProblemText(
         "warning",
         "Không mở được màn hình.",
@@ -112,6 +119,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "Kiểm tra dây mạng; thiết bị tự kết nối lại.",
         "The connection to the conference centre is lost.",
         "Check the network cable; the unit reconnects by itself.",
+    ),
+    "far-silent": ProblemText(
+        "warning",
+        "Trung tâm chưa gửi hình và tiếng.",
+        "Chờ; có thể chưa có ai khác trong cuộc họp.",
+        "The conference centre sends no picture or sound yet.",
+        "Wait; perhaps nobody else is in the meeting.",
     ),
     "no-meeting": ProblemText(
         "warning",

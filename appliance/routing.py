@@ -9,8 +9,10 @@ from typing import Any
 
 from .errors import ControlError, UplinkError
 from .lipsync import PlayoutDelay
+from .media.clock import MediaClock
 from .media.pipe import Kind
 from .media.values import AudioBlock, EncodedFrame
+from .room_sound import RoomSound
 from .settings import Settings
 from .state import ApplianceState, MeetingState, StateStore, WorkerState, WorkerStatus
 from .supervisor import Backoff, Supervisor
@@ -50,6 +52,7 @@ class MediaRouter:
         self._connected: Callable[[], None] = lambda: None
         self._lost: Callable[[UplinkError], None] = lambda error: None
         self._delay = PlayoutDelay()
+        self._room_sound = RoomSound(self._send_sound, store, settings.audio, MediaClock())
         self._scene: dict[str, Any] = {}
         self._codes: dict[str, str | None] = {}
         self._snapshots: dict[int, asyncio.Future[bytes]] = {}
@@ -70,6 +73,7 @@ class MediaRouter:
                 failed = self._failure_counter(name)
                 jobs.create_task(supervisor.keep(f"{name} worker", worker.run, backoff=_QUICK, failed=failed))
             jobs.create_task(self._follow_state())
+            jobs.create_task(self._room_sound.run())
 
     async def snapshot(self) -> bytes:
         """What the screen shows now, as JPEG."""
@@ -94,6 +98,12 @@ class MediaRouter:
 
     def lost(self, error: UplinkError) -> None:
         self._lost(error)
+
+    def far_silent(self, silent: bool) -> None:
+        if silent:
+            self._store.raise_problem("far-silent")
+        else:
+            self._store.clear_problem("far-silent")
 
     def far_video(self, frame: EncodedFrame) -> None:
         if not self.screen.send(Kind.VIDEO, frame.data, frame.pts_ns, is_keyframe=frame.is_keyframe):
@@ -173,15 +183,21 @@ class MediaRouter:
                 self.sound.send(Kind.AUDIO, b"", 0)
             else:
                 self.sound.send(Kind.AUDIO, block.samples, block.pts_ns)
-        elif kind is Kind.AUDIO and session is not None:
-            session.send_audio(AudioBlock(payload, time_ns))
+        elif kind is Kind.AUDIO:
+            self._room_sound.block(payload, time_ns)
+
+    def _send_sound(self, block: AudioBlock) -> None:
+        session = self._session()
+        if session is not None:
+            session.send_audio(block)
 
     def _sound_report(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "status":
                 self._note_problem("microphone", message.pop("problem", None))
                 self._note_problem("speaker", message.pop("sink_problem", None))
-                self._store.set_numbers("sound", message)
+                self._room_sound.works()
+                self._store.set_numbers("sound", message | {"filled": self._room_sound.filled})
             case "played":
                 delay_ns = self._delay.played(message["pts_ns"], message["heard_ns"])
                 if delay_ns is not None:
@@ -255,7 +271,9 @@ class MediaRouter:
         def failed(error: Exception, attempt: int) -> None:
             restarts = self._store.state.workers.get(name, WorkerStatus()).restarts + 1
             self._store.set_worker(name, WorkerStatus(WorkerState.FAILED, None, restarts))
-            if attempt + 1 >= FAILURES_TO_TELL:
+            if name == "sound":
+                self._room_sound.failed(error)
+            elif attempt + 1 >= FAILURES_TO_TELL:
                 self._store.raise_problem("worker-failing", f"{name}: {error}")
 
         return failed

@@ -1,7 +1,10 @@
 """Sound cards through ALSA: open by name, read and write 20 ms of 48 kHz mono, count what was lost.
 
-The one module that knows pyalsaaudio. Cards are opened without blocking: a driver that says nothing is an error after
-a second (three at the start), not a thread that hangs. Where a card has no mono, two channels are mixed here.
+The one module that knows pyalsaaudio. Cards are opened without blocking: a card that says nothing is an error after
+a second (three at the start). A call into libasound may still not return, above all where a plug-in waits for a sound
+server, and some of pyalsaaudio's calls hold the interpreter meanwhile: then microphone and speaker stand still with the
+whole worker, the engine replaces it, and sends silence in the room's name (room_sound.py). Where a card has no mono,
+two channels are mixed here.
 """
 
 import ctypes

@@ -17,7 +17,7 @@ H264_RATE = 90_000
 OPUS_RATE = 48_000
 _OPUS, _H264, _RTX = 111, 102, 103  # payload types, as browsers number them
 # Constrained baseline: what every camera's encoder makes and every MCU takes.
-_PROFILE = "42e01f"  # level 3.1: 720p30
+_PROFILE = "42e01f"  # level 3.1: 720p30, which every receiver takes
 _PROFILE_TEXT = re.compile(r"[0-9a-fA-F]{6}")
 EXTENSIONS = {
     "audio": {MID_URI: 1, AUDIO_LEVEL_URI: 2},
@@ -62,13 +62,19 @@ class Agreed:
     rtx: int | None
 
 
-def offered_section(kind: str, mid: str, direction: str, ssrc: int, rtx_ssrc: int) -> LocalSection:
+def offered_section(
+    kind: str, mid: str, direction: str, ssrc: int, rtx_ssrc: int, *, level_idc: int = 31
+) -> LocalSection:
+    """Our m= section of an offer. `level_idc`: of the pictures that we send (media/h264_level.py)."""
     extensions = EXTENSIONS[kind]
     if kind == "audio":
         opus = Codec(_OPUS, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"})
         return LocalSection(kind, mid, direction, (opus,), extensions, ssrc, 0, f"{mid}-audio")
-    fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": _PROFILE}
-    h264 = Codec(_H264, "H264", H264_RATE, 1, fmtp, frozenset(VIDEO_FEEDBACK))
+    profile = f"{_PROFILE[:4]}{level_idc:02x}"
+    fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": profile}
+    # What we do not send (REMB) nobody should wait for.
+    feedback = frozenset(what for what in VIDEO_FEEDBACK if direction != "recvonly" or what != "goog-remb")
+    h264 = Codec(_H264, "H264", H264_RATE, 1, fmtp, feedback)
     rtx = Codec(_RTX, "rtx", H264_RATE, 1, {"apt": str(_H264)})
     return LocalSection(kind, mid, direction, (h264, rtx), extensions, ssrc, rtx_ssrc, f"{mid}-video")
 
@@ -189,18 +195,17 @@ def check_answer(offered: tuple[LocalSection, ...], answer: Description) -> dict
 
 
 def _agreed_codec(ours: LocalSection, theirs: Section, name: str) -> Agreed:
-    known = {codec.payload_type: codec for codec in ours.codecs}
     first = next((codec for codec in theirs.offered_codecs() if codec.name != "rtx"), None)
     if first is None:
         raise NegotiationFailed(f"the MCU's answer names no codec for our {name}")
-    offer = known.get(first.payload_type)
-    if offer is None or offer.name.lower() != first.name or offer.clock_rate != first.clock_rate:
+    # By name: an answer may number the codecs as it likes (RFC 3264 section 6.1), and its numbers then count.
+    if (first.name, first.clock_rate) not in {(codec.name.lower(), codec.clock_rate) for codec in ours.codecs}:
         wanted = "H.264" if ours.kind == "video" else "Opus"
         raise NegotiationFailed(f"the MCU chose the codec {first.name[:32]} for our {name}; it must take {wanted}")
     if ours.kind == "video" and first.fmtp.get("packetization-mode", "1") != "1":
         raise NegotiationFailed("the MCU wants H.264 in packetization mode 0, which we do not send")
-    rtx = theirs.rtx_for(first.payload_type)
-    return Agreed(theirs, first, rtx if rtx in known else None)
+    offers_rtx = any(codec.name == "rtx" for codec in ours.codecs)
+    return Agreed(theirs, first, theirs.rtx_for(first.payload_type) if offers_rtx else None)
 
 
 def choose(section: Section) -> Agreed | None:
@@ -217,8 +222,11 @@ def choose(section: Section) -> Agreed | None:
     return Agreed(section, found[0], section.rtx_for(found[0].payload_type))
 
 
-def choose_sections(offer: Description, direction: str) -> dict[int, Agreed]:
-    """As answerer of `direction`: what we take of an offer, by index; the first sound and the first picture."""
+def choose_sections(offer: Description, direction: str, *, whole: bool = False) -> dict[int, Agreed]:
+    """As answerer of `direction`: what we take of an offer, by index; the first sound and the first picture.
+
+    `whole`: both, or NegotiationFailed. A meeting of half a session looks held to one side only.
+    """
     taken: dict[int, Agreed] = {}
     for index, section in enumerate(offer.sections):
         if section.rejected and section.mid not in offer.bundle:
@@ -232,6 +240,9 @@ def choose_sections(offer: Description, direction: str) -> dict[int, Agreed]:
             taken[index] = agreed
     if not taken:
         raise NegotiationFailed("the offer has neither H.264 (packetization mode 1) nor Opus in the wanted direction")
+    if whole and len(taken) < 2:
+        missing = "Opus" if next(iter(taken.values())).section.kind == "video" else "H.264 (packetization mode 1)"
+        raise NegotiationFailed(f"the MCU's offer has no {missing} that we could take; check its codecs")
     for agreed in taken.values():
         section = agreed.section
         if not section.mid or not section.rtcp_mux:

@@ -34,8 +34,9 @@ CLOSED_BY_US = "closed by us"
 class Peer:
     """One peer connection. Made in a running loop; `close()` must be awaited in the end, whatever happened before."""
 
-    def __init__(self, config: IceConfig, *, loopback: bool = False) -> None:
-        """`loopback`: the far end is on this machine; only 127.0.0.1 is told to it."""
+    def __init__(self, config: IceConfig, *, loopback: bool = False, level_idc: int = 31) -> None:
+        """`loopback`: the far end is on this machine; only 127.0.0.1 is told to it. `level_idc`: of what we send."""
+        self._level_idc = level_idc
         self._direction: Direction | None = None
         self._session_clock = SessionClock()
         self._stream = secrets.token_hex(12)
@@ -99,7 +100,14 @@ class Peer:
         attribute = _ATTRIBUTE[self._direction]
         await self._transport.gather(controlling=True)
         self._offered = tuple(
-            negotiation.offered_section(kind, mid, attribute, *self._ssrcs(kind))
+            negotiation.offered_section(
+                kind,
+                mid,
+                attribute,
+                *self._ssrcs(kind),
+                # What we take is left at what every sender may send.
+                level_idc=self._level_idc if self._direction == "send" else 31,
+            )
             for mid, kind in (("0", "audio"), ("1", "video"))
         )
         local = self._transport.describe("actpass")
@@ -113,10 +121,13 @@ class Peer:
         agreed = negotiation.check_answer(self._offered, answer)
         self._connect(answer, agreed)
 
-    async def answer(self, offer_sdp: str, *, direction: Direction) -> str:
-        """Answer a far end's offer and begin to connect. Raises NegotiationFailed when we have nothing in common."""
+    async def answer(self, offer_sdp: str, *, direction: Direction, whole: bool = False) -> str:
+        """Answer a far end's offer and begin to connect. Raises NegotiationFailed when we have nothing in common.
+
+        `whole`: sound and picture must both be taken.
+        """
         offer = sdp.parse(offer_sdp)
-        taken = negotiation.choose_sections(offer, _ATTRIBUTE[direction])
+        taken = negotiation.choose_sections(offer, _ATTRIBUTE[direction], whole=whole)
         tagged = negotiation.check_transport(offer)
         if tagged.setup not in ("actpass", "active", "passive"):
             raise NegotiationFailed("the offer does not say who may start DTLS (a=setup)")
@@ -149,8 +160,8 @@ class Peer:
         self._transport.connect(
             # The far end is the DTLS client when it says active; an offer that leaves it open gets our "active".
             role="server" if tagged.setup == "active" else "client",
-            ice=RTCIceParameters(tagged.ufrag, tagged.password, far.ice_lite),
-            dtls=RTCDtlsParameters([RTCDtlsFingerprint(*pair) for pair in tagged.fingerprints]),
+            ice_parameters=RTCIceParameters(tagged.ufrag, tagged.password, far.ice_lite),
+            dtls_parameters=RTCDtlsParameters([RTCDtlsFingerprint(*pair) for pair in tagged.fingerprints]),
             candidates=far.candidates(),
         )
 
@@ -194,6 +205,15 @@ class Peer:
     async def wait_closed(self) -> str:
         """Wait until the connection has ended, and say why."""
         return await asyncio.shield(self._transport.closed)
+
+    @property
+    def last_heard_ns(self) -> int:
+        """When anything came that is proven to be the far end's: media, reports, answers to probes. 0: never."""
+        return self._transport.last_heard_ns
+
+    def probe(self) -> None:
+        """Ask for a sign of life; its answer counts as heard."""
+        self._transport.probe()
 
     async def close(self) -> None:
         """Say goodbye (BYE, DTLS close_notify) and give everything back, in bounded time. May be called again."""

@@ -3,8 +3,10 @@
 from urllib.parse import urlsplit
 
 from appliance import settings
+from appliance.media.h264_level import level_idc
 from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
 
+from .ghosts import Ghosts
 from .headers import is_loopback
 from .session import Session, SessionEvents
 from .whip_session import WhipSession
@@ -23,14 +25,17 @@ def ice_config(network: settings.Network) -> IceConfig:
     return IceConfig(servers, network.relay_only)
 
 
-def open_session(meeting: settings.Meeting, network: settings.Network, events: SessionEvents) -> Session:
-    """A session that has not begun; `run()` connects it."""
-    config = ice_config(network)
+def open_session(
+    meeting: settings.Meeting, unit: settings.Settings, events: SessionEvents, ghosts: Ghosts | None = None
+) -> Session:
+    """A session that has not begun; `run()` connects it. `ghosts`: one for all sessions of this unit."""
+    config = ice_config(unit.network)
+    level = level_idc(unit.video.width, unit.video.height, unit.video.fps)
 
     def make_peer(url: str) -> Peer:
         # ICE leaves loopback addresses out; an MCU on this very machine can be reached by nothing else.
-        return Peer(config, loopback=is_loopback(urlsplit(url).hostname or ""))
+        return Peer(config, loopback=is_loopback(urlsplit(url).hostname or ""), level_idc=level)
 
     match meeting.kind:
         case "whip":
-            return WhipSession(meeting, events, make_peer)
+            return WhipSession(meeting, events, make_peer, ghosts=ghosts)

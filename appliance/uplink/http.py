@@ -18,7 +18,7 @@ from yarl import URL
 from appliance import settings
 from appliance.errors import UplinkError
 
-from .headers import origin, resolve, split_url
+from .headers import brief, origin, plain, resolve, split_url
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class SignallingClient:
         self._token_hosts = frozenset(host.lower() for host in meeting.token_hosts)
         self._limits = limits or HttpLimits()
         self._http: aiohttp.ClientSession | None = None
+        self._late: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -85,9 +86,34 @@ class SignallingClient:
         )
 
     async def close(self) -> None:
-        if self._http is not None:
+        """Give the connections back; those that a late goodbye still needs stay until it has been said."""
+        if self._late:
+            closing = asyncio.ensure_future(self._close_after(list(self._late)))
+            _CLOSING.add(closing)
+            closing.add_done_callback(_CLOSING.discard)
+        elif self._http is not None:
             http, self._http = self._http, None
             await http.close()
+
+    async def _close_after(self, goodbyes: list[asyncio.Task[None]]) -> None:
+        try:
+            await asyncio.wait(goodbyes)
+        finally:
+            if self._http is not None:
+                http, self._http = self._http, None
+                await http.close()
+
+    def keep_open_for(self, goodbye: asyncio.Task[None]) -> None:
+        """`goodbye` goes on after `close()`; the time it takes is bounded by the limits of its requests."""
+        self._late.add(goodbye)
+        goodbye.add_done_callback(self._late.discard)
+
+    def without_token(self, text: str) -> str:
+        """What a server or a library said, fit for a log: bounded, on one line, and without our token."""
+        token = self._meeting.token
+        if token is not None:
+            text = text.replace(token.get_secret_value(), settings.MASK)
+        return plain(text)
 
     async def _tls(self) -> ssl.SSLContext | bool:
         urls = (self._meeting.send_url, self._meeting.receive_url)
@@ -113,9 +139,9 @@ class SignallingClient:
     def _check_hop(self, url: str, before: str) -> None:
         scheme = url[:5].lower()
         if scheme == "http:" and before[:6].lower() == "https:":
-            raise unusable(f"{before} redirects to unencrypted {url}; that is refused")
+            raise unusable(f"{brief(before)} redirects to unencrypted {brief(url)}; that is refused")
         if scheme == "http:" and not self._meeting.allow_http:
-            raise unusable(f"{url} is not encrypted; use https (or 'allow_http' in a laboratory)")
+            raise unusable(f"{brief(url)} is not encrypted; use https (or 'allow_http' in a laboratory)")
 
     async def request(
         self,
@@ -140,9 +166,9 @@ class SignallingClient:
         except TimeoutError as error:
             raise UplinkError(f"{host} does not answer within {self._limits.total_s:g} s") from error
         except aiohttp.ClientError as error:
-            raise _plain(error, host) from error
+            raise _in_words(error, host) from error
         except (ValueError, OSError) as error:
-            raise UplinkError(f"the request to {host} failed: {error}") from error
+            raise UplinkError(f"the request to {host} failed: {self.without_token(str(error))}") from error
 
     async def _follow(
         self,
@@ -163,12 +189,12 @@ class SignallingClient:
                 return answer
             target = resolve(url, answer.headers.get("Location", ""))
             if target is None:
-                raise unusable(f"{url} redirects ({answer.status}) to nowhere")
+                raise unusable(f"{brief(url)} redirects ({answer.status}) to nowhere")
             if target in seen:
-                raise unusable(f"{url} redirects in a circle")
+                raise unusable(f"{brief(url)} redirects in a circle")
             if len(seen) > self._limits.redirects:
-                raise unusable(f"{home} redirects more than {self._limits.redirects} times")
-            log.info("uplink: %s redirects to %s", url, target)
+                raise unusable(f"{brief(home)} redirects more than {self._limits.redirects} times")
+            log.info("uplink: %s redirects to %s", brief(url), brief(target))
             seen.add(target)
             before, url = url, target
 
@@ -184,7 +210,7 @@ class SignallingClient:
     ) -> Answer:
         assert self._http is not None, "the client is used outside of its 'async with'"
         if split_url(url) is None:
-            raise unusable(f"{url} is no address of a web service")
+            raise unusable("the MCU names something that is no address of a web service")
         sent = CIMultiDict(headers)
         token = self._meeting.token
         if with_token and token is not None and self.trusts(url, home):
@@ -206,7 +232,11 @@ class SignallingClient:
             return Answer(response.status, url, response.headers, bytes(received[:limit]), is_cut)
 
 
-def _plain(error: aiohttp.ClientError, host: str) -> UplinkError:
+# Running tasks need a reference; nothing else is kept here.
+_CLOSING: set[asyncio.Task[None]] = set()
+
+
+def _in_words(error: aiohttp.ClientError, host: str) -> UplinkError:
     """The failure of a request in words for a technician."""
     match error:
         case aiohttp.ClientConnectorDNSError():

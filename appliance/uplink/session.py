@@ -16,6 +16,9 @@ class SessionEvents(Protocol):
     def lost(self, error: UplinkError) -> None:
         """The session has ended badly; `run` raises the same error once its goodbye to the MCU is over."""
 
+    def far_silent(self, silent: bool) -> None:
+        """The MCU answers, but sends neither sound nor picture (nobody else may be there); False when it does again."""
+
     def far_video(self, frame: EncodedFrame) -> None:
         """A complete picture from the MCU, in decoding order."""
 

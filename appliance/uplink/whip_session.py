@@ -12,6 +12,7 @@ from appliance.media.values import AudioBlock, EncodedFrame
 from appliance.rtp.opus import OpusEncoder
 from appliance.rtp.peer import AudioReceiver, Peer, VideoReceiver
 
+from .ghosts import Ghosts
 from .http import HttpLimits, SignallingClient
 from .legs import ReceiveLeg, SendLeg, all_of
 from .loudness import loudness_dbov
@@ -28,6 +29,8 @@ GOODBYE_S = 2.4
 FAST_TICK_S = 0.02
 KEYFRAME_EVERY_S = 0.5
 KEYFRAME_EVERY_MAX_S = 4.0
+# An MCU that only forwards has nothing to send to the first one in the room, who is in the meeting all the same.
+QUIET_S = 3.0
 
 
 async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
@@ -53,9 +56,12 @@ class WhipSession:
         events: SessionEvents,
         make_peer: Callable[[str], Peer],
         *,
+        ghosts: Ghosts | None = None,
         limits: HttpLimits | None = None,
         clock: Clock | None = None,
     ) -> None:
+        """`ghosts`: shared by all tries; see ghosts.py."""
+        self._ghosts = ghosts or Ghosts()
         self._meeting = meeting
         self._events = events
         self._make_peer = make_peer
@@ -82,8 +88,8 @@ class WhipSession:
         await client.open()
         try:
             self._opus = OpusEncoder()
-            whip = WhipResource(client, meeting.send_url)
-            whep = WhepResource(client, meeting.receive_url)
+            whip = WhipResource(client, meeting.send_url, ghosts=self._ghosts)
+            whep = WhepResource(client, meeting.receive_url, ghosts=self._ghosts)
             self._resources = (whip, whep)
             send = self._send = SendLeg(whip, lambda: self._make_peer(meeting.send_url))
             send.video.on_keyframe(self._events.keyframe_wanted)
@@ -168,15 +174,24 @@ class WhipSession:
         await send.is_up.wait()
         self._want_keyframe()
         await receive.is_up.wait()
-        watchdog = MediaWatchdog(self._clock.now_ns())
-        live = False
+        connected_ns = self._clock.now_ns()
+        watchdog = MediaWatchdog(connected_ns, ("sending connection", "receiving connection"))
+        peers = (send.peer, receive.peer)
+        live = quiet = False
         ask_every_s, asked_ns = KEYFRAME_EVERY_S, 0
         while True:
-            now_ns = self._clock.now_ns()
-            if watchdog.look(now_ns, self._last_packet_ns()) and not live:
+            now_ns, packet_ns = self._clock.now_ns(), self._last_packet_ns()
+            probes = watchdog.look(now_ns, [peer.last_heard_ns for peer in peers], packet_ns)
+            for peer, wanted in zip(peers, probes, strict=True):
+                if wanted:
+                    peer.probe()
+            if not live and (packet_ns or now_ns - connected_ns > QUIET_S * 1e9):
                 live = True
-                log.info("uplink: media flow")
+                log.info("uplink: %s", "media flow" if packet_ns else "connected; the MCU sends nothing yet")
                 self._events.connected()
+            if live and quiet != (not packet_ns):
+                quiet = not packet_ns
+                self._events.far_silent(quiet)
             if not self._far_frames and now_ns - asked_ns >= ask_every_s * 1e9:
                 if asked_ns:
                     ask_every_s = min(2 * ask_every_s, KEYFRAME_EVERY_MAX_S)

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.errors import ControlError
 from appliance.media.pipe import Kind
-from appliance.media.values import AudioBlock, EncodedFrame
+from appliance.media.values import SILENCE, AudioBlock, EncodedFrame
 from appliance.routing import FAILURES_TO_TELL, MediaRouter, scene_of
 from appliance.settings import Settings
 from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore
@@ -90,6 +90,22 @@ def test_picture_and_sound_of_the_room_go_to_the_session_and_nowhere_without_one
     bench.router._camera_media(Kind.VIDEO, KEYFRAME.data, 8, True)
     bench.router._sound_media(Kind.AUDIO, bytes(1920), 10, False)
     assert (len(session.video), len(session.audio)) == (1, 1)
+
+
+async def test_while_the_sound_worker_is_away_the_session_gets_silence(bench: Bench) -> None:
+    session = bench.session
+    assert session is not None
+    filling = asyncio.ensure_future(bench.router._room_sound.run())
+    async with asyncio.timeout(5):
+        while len(session.audio) < 3:
+            await asyncio.sleep(0.005)
+    filling.cancel()
+    assert {block.samples for block in session.audio} == {SILENCE}
+    bench.router._sound_report({"type": "status", "played": 1})
+    assert bench.store.state.numbers["sound"]["filled"] >= 3
+    for _ in range(2):
+        bench.router._failure_counter("sound")(RuntimeError("silent"), 0)
+    assert [problem.code for problem in bench.store.state.problems] == ["sound-failing"]
 
 
 def test_each_pull_of_the_speaker_is_answered_even_when_there_is_nothing(bench: Bench) -> None:

@@ -292,10 +292,56 @@ def test_a_credential_is_not_printed() -> None:
 async def test_a_far_end_that_checks_before_its_answer_arrives_is_connected_to(make_peer: MakePeer) -> None:
     sender, receiver = make_peer(), make_peer()
     sender.add_senders()
-    reply = await receiver.answer(await sender.create_offer(), direction="receive")
+    offer = await sender.create_offer()
+    assert sender._transport._connection.ice_controlling, "the role is known before the first check can arrive"
+    reply = await receiver.answer(offer, direction="receive")
     # The receiver's checks reach the sender while its answer is still on the way.
     await asyncio.sleep(0.3)
     await sender.accept_answer(reply)
     await asyncio.gather(sender.wait_connected(3), receiver.wait_connected(3))
     assert sender._transport._connection.ice_controlling
     assert not receiver._transport._connection.ice_controlling
+
+
+async def test_a_connection_without_media_is_alive_as_long_as_probes_are_answered(make_peer: MakePeer) -> None:
+    sender, receiver = make_peer(), make_peer()
+    await connect(sender, receiver)
+    for _ in range(2):
+        before = time.monotonic_ns()
+        sender.probe()
+        sender.probe()
+        await until(lambda before=before: sender.last_heard_ns > before)  # type: ignore[misc]
+    receiver._transport._connection._closing = True  # it answers no checks any more
+    before = time.monotonic_ns()
+    sender.probe()
+    await asyncio.sleep(0.4)
+    assert sender.last_heard_ns < before
+
+
+async def test_media_are_a_sign_of_life(make_peer: MakePeer) -> None:
+    sender, receiver = make_peer(), make_peer()
+    await connect(sender, receiver)
+    assert receiver.last_heard_ns == 0
+    await media_flow(sender, receiver)
+    assert receiver.last_heard_ns > 0
+
+
+async def test_an_unproven_packet_is_no_sign_of_life(make_peer: MakePeer) -> None:
+    sender, receiver = make_peer(), make_peer()
+    await connect(sender, receiver)
+    receiver._transport._media(b"\x80\x66" + bytes(60))
+    assert receiver.last_heard_ns == 0
+
+
+async def test_a_level_above_3_1_is_offered_for_what_we_send_only(make_peer: MakePeer) -> None:
+    def level(offer: str) -> str:
+        return next(iter(sdp.parse(offer).sections[1].codecs.values())).fmtp["profile-level-id"]
+
+    for direction, expected in (("send", "42e02a"), ("receive", "42e01f")):
+        peer = Peer(IceConfig(), loopback=True, level_idc=42)
+        if direction == "send":
+            peer.add_senders()
+        else:
+            peer.add_receivers()
+        assert level(await peer.create_offer()) == expected
+        await peer.close()

@@ -140,6 +140,43 @@ def test_an_offer_is_answered_with_what_we_have_or_refused_in_words(old: str, ne
             choose_sections(offer, "sendonly")
 
 
+def test_a_unit_takes_a_whole_offer_or_none() -> None:
+    """Half a session would look like a meeting to one side only."""
+    for codec, words in (("H264", "H.264"), ("OPUS", "Opus")):
+        with pytest.raises(NegotiationFailed, match=words):
+            choose_sections(sdp.parse(WERIFT.replace(codec, "VP9")), "sendonly", whole=True)
+    assert len(choose_sections(sdp.parse(WERIFT), "sendonly", whole=True)) == 2
+
+
+def test_an_answer_may_number_the_codecs_as_it_likes() -> None:
+    text = answer_to().replace("UDP/TLS/RTP/SAVPF 102 103", "UDP/TLS/RTP/SAVPF 96 97")
+    for old, new in ((":102 ", ":96 "), (":103 ", ":97 "), ("apt=102", "apt=96")):
+        text = text.replace(old, new)
+    agreed = check_answer(offered(), sdp.parse(text))
+    assert (agreed["video"].codec.payload_type, agreed["video"].rtx) == (96, 97)
+
+
+def test_only_what_sends_promises_to_heed_remb() -> None:
+    sending, receiving = (offered_section("video", "1", direction, 1, 2) for direction in ("sendonly", "recvonly"))
+    assert "goog-remb" in sending.codecs[0].feedback
+    assert "goog-remb" not in receiving.codecs[0].feedback
+
+
+def test_a_section_s_own_fingerprint_stands_for_any_number_of_the_session_s() -> None:
+    fingerprint = "a=fingerprint:sha-256 " + ":".join(["AB"] * 32)
+    session = "\r\n".join(["v=0", *[fingerprint] * 380, *["a=ice-ufrag:abcd"] * 1000])
+    section = "\r\nm=video 9 UDP/TLS/RTP/SAVPF 96" + f"\r\n{fingerprint}"
+    text = session + section * 8
+    assert len(text) < sdp.MAX_LENGTH
+    parsed = sdp.parse(text)
+    assert all(len(section.fingerprints) == 1 for section in parsed.sections)
+
+
+def test_a_codec_name_that_is_no_token_is_malformed() -> None:
+    with pytest.raises(NegotiationFailed, match="malformed"):
+        sdp.parse(answer_to().replace("H264", "H\x1b[31m264"))
+
+
 def test_useless_candidates_are_ignored() -> None:
     text = answer_to().replace(
         "a=end-of-candidates",

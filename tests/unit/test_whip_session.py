@@ -11,7 +11,7 @@ from aiohttp import web
 
 from appliance.errors import CredentialsRejected, MediaLost, NegotiationFailed, UplinkError
 from appliance.media.values import SILENCE, AudioBlock, EncodedFrame
-from appliance.uplink import watchdog
+from appliance.uplink import watchdog, whip_session
 from appliance.uplink.http import HttpLimits
 from appliance.uplink.whip_session import WhipSession
 
@@ -202,13 +202,46 @@ async def test_a_far_end_that_falls_silent_ends_the_session_within_three_seconds
         assert now.deleted() == ["/s/whep", "/s/whip"]
 
 
-async def test_a_far_end_that_never_sends_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_far_end_that_answers_and_sends_nothing_is_a_meeting_where_nobody_else_is_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(whip_session, "QUIET_S", 0.1)
+    async with call() as now:
+        await now.until(now.heard.live.is_set)
+        await now.until(lambda: now.heard.silences == [True])
+        now.receiving.video.last_packet_ns = time.monotonic_ns()
+        await now.until(lambda: now.heard.silences == [True, False])
+        assert now.heard.times_connected == 1
+
+
+async def test_a_far_end_that_never_sends_ends_the_session_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "FIRST_PACKET_S", 0.2)
     async with call() as now:
         error = await now.failure()
         assert isinstance(error, MediaLost)
         assert "sends nothing" in str(error)
         assert now.heard.times_connected == 0
+
+
+@pytest.mark.parametrize("leg", ["sending", "receiving"])
+async def test_either_leg_that_no_longer_answers_ends_the_session_within_three_seconds(leg: str) -> None:
+    async with call() as now:
+        await now.become_live()
+        getattr(now, leg).answers = False
+        other = now.receiving if leg == "sending" else now.sending
+        begun = time.monotonic()
+
+        async def flow() -> None:
+            while True:
+                other.last_heard_ns = now.receiving.video.last_packet_ns = time.monotonic_ns()
+                await asyncio.sleep(0.05)
+
+        flowing = asyncio.ensure_future(flow())
+        error = await now.failure()
+        flowing.cancel()
+        assert isinstance(error, MediaLost)
+        assert leg in str(error)
+        assert time.monotonic() - begun < 3.2
 
 
 async def test_before_the_connection_everything_is_dropped_and_counted() -> None:

@@ -1,6 +1,7 @@
 """Stand-ins for the media peers of a session, moved by the test; and an engine that remembers what it was told."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,8 @@ class FakePeer:
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.closings = 0
         self.reject = False
+        self.last_heard_ns = 0
+        self.answers = True
 
     def add_senders(self) -> tuple[FakeStream, FakeStream]:
         return self.video, self.audio
@@ -69,8 +72,8 @@ class FakePeer:
         if self.reject:
             raise NegotiationFailed("the answer is of no use")
 
-    async def answer(self, _: str, *, direction: str) -> str:
-        assert direction == "receive"
+    async def answer(self, _: str, *, direction: str, whole: bool) -> str:
+        assert (direction, whole) == ("receive", True)
         return ANSWER
 
     async def wait_connected(self, _: float) -> None:
@@ -81,6 +84,10 @@ class FakePeer:
 
     async def close(self) -> None:
         self.closings += 1
+
+    def probe(self) -> None:
+        if self.answers:
+            self.last_heard_ns = time.monotonic_ns()
 
     def numbers(self) -> dict[str, Any]:
         return {"path": "host"}
@@ -96,6 +103,7 @@ class Heard:
         self.keyframes_wanted = 0
         self.bps: list[int] = []
         self.losses: list[UplinkError] = []
+        self.silences: list[bool] = []
 
     def lost(self, error: UplinkError) -> None:
         self.losses.append(error)
@@ -103,6 +111,9 @@ class Heard:
     def connected(self) -> None:
         self.times_connected += 1
         self.live.set()
+
+    def far_silent(self, silent: bool) -> None:
+        self.silences.append(silent)
 
     def far_video(self, frame: EncodedFrame) -> None:
         self.frames.append(frame)
