@@ -108,6 +108,12 @@ async def test_a_sound_driver_that_keeps_hanging_is_silence_to_the_mcu_and_a_pro
     await unit.joined()
     await unit.until_beep(10)
     frozen: set[int] = set()
+
+    async def counted() -> bool:
+        return "audio_out_blocks_sent" in (await unit.state())["numbers"].get("session", {})
+
+    # The numbers of a session come once a second.
+    await unit.until("numbers", counted, 3)
     blocks, began_s = await sent()
     # A worker whose driver holds the interpreter is as good as stopped, and so is each that takes its place.
     while "sound-failing" not in [problem["code"] for problem in (await unit.state())["problems"]]:
