@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.control import server as server_module
@@ -129,7 +129,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({}, optional={"id": _JSON, "do": _JSON, "with": _JSON, "more": _JSON}))
 def test_whatever_a_request_names_it_is_taken_or_told(request: dict[str, Any]) -> None:
     with suppress(BadRequestError):
