@@ -80,7 +80,7 @@ class Engine:
         self._board: GpioBoard | None = None
 
     def _open_session(self, meeting: MeetingSettings) -> Session:
-        return open_session(meeting, self._settings, self._router, self._ghosts)
+        return open_session(meeting, self._settings, self._router, self._ghosts, carried_bps=self._router.carried_bps)
 
     async def run(self) -> None:
         """Run until cancelled; a meeting that stands is left with a goodbye, and kept as the intent."""
@@ -135,6 +135,7 @@ class Engine:
             session = self._meeting.session
             self._store.set_numbers("session", session.numbers() if session is not None else {})
             self._router.withdraw_worker_problem(CALM_S)
+            self._router.look_at_line(session.numbers() if session is not None else {})
 
     def _remember(self, **changes: Any) -> None:
         intent = replace(self._intent, **changes)

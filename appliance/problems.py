@@ -127,6 +127,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The conference centre sends no picture or sound yet.",
         "Wait; perhaps nobody else is in the meeting.",
     ),
+    "line-slow": ProblemText(
+        "warning",
+        "Đường truyền chậm; hình gửi đi bị giảm chất lượng.",
+        "Tạm dừng tải tệp và xem video trên cùng đường mạng; nếu vẫn chậm, gọi nhà mạng.",
+        "The line is slow; the picture sent is reduced.",
+        "Stop downloads and videos on the same line; if it stays slow, call the network provider.",
+    ),
     "no-meeting": ProblemText(
         "warning",
         "Chưa có cuộc họp nào được cài đặt.",

@@ -26,7 +26,10 @@ class SessionEvents(Protocol):
         """The MCU asks for a keyframe (PLI or FIR); already rate-limited to one per 0.5 s."""
 
     def bandwidth(self, bps: int) -> None:
-        """The MCU's estimate of what the line carries (REMB), for all we send."""
+        """What the line leaves for the picture: its encoder shall make so many bits a second."""
+
+    def hold_pictures(self, ms: int) -> None:
+        """The line is behind: the encoder shall make no picture for so long."""
 
 
 class Session(Protocol):

@@ -94,6 +94,8 @@ class WhipSession:
             send = self._send = SendLeg(whip, lambda: self._make_peer(meeting.send_url))
             send.video.on_keyframe(self._events.keyframe_wanted)
             send.video.on_bandwidth(self._events.bandwidth)
+            send.video.on_hold(self._events.hold_pictures)
+            send.audio.on_bitrate(self._set_audio_bitrate)
             receive = self._receive = ReceiveLeg(
                 whep, lambda: self._make_peer(meeting.receive_url), self._take_receivers
             )
@@ -150,6 +152,10 @@ class WhipSession:
         return numbers
 
     # inside
+
+    def _set_audio_bitrate(self, bps: int) -> None:
+        if self._opus is not None:
+            self._opus.set_bitrate(bps)
 
     def _take_receivers(self, video: VideoReceiver, audio: AudioReceiver) -> None:
         self._far_video, self._far_audio = video, audio

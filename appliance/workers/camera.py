@@ -25,6 +25,8 @@ async def serve(port: EnginePort, configure: dict[str, Any]) -> None:
     camera = build_camera(
         config, configure["unit_name"], configure["language"], MediaClock(), camera_on=configure["camera_on"]
     )
+    # A worker that takes another's place goes on at the rate that the line bears.
+    camera.set_bitrate(configure.get("video_bps", camera.bitrate_bps))
     port.report({"type": "ready"})
     async with camera, asyncio.TaskGroup() as jobs:
         jobs.create_task(_take_commands(port, camera))
@@ -39,6 +41,8 @@ async def _take_commands(port: EnginePort, camera: Camera) -> None:
                 camera.request_keyframe()
             case {"cmd": "bitrate", "bps": int(bps)}:
                 camera.set_bitrate(bps)
+            case {"cmd": "hold", "ms": int(ms)}:
+                camera.hold(ms)
             case {"cmd": "framerate", "fps": int(fps)}:
                 camera.set_framerate(fps)
             case {"cmd": "camera", "on": bool(on)}:
@@ -69,9 +73,11 @@ def _status(port: EnginePort, camera: Camera, config: VideoConfig) -> dict[str, 
         "frames": camera.frames,
         "source": config.source,
         "encoder": camera.encoder,
-        "width": config.width,
-        "height": config.height,
+        "width": camera.rung.width,
+        "height": camera.rung.height,
         "fps": camera.fps,
+        "rung": camera.rung.number,
+        "held": camera.held,
         "bitrate_bps": camera.bitrate_bps,
         "camera_on": camera.camera_on,
         "dropped": camera.dropped + port.dropped,

@@ -142,6 +142,8 @@ async def test_the_status_says_what_runs_each_half_second() -> None:
             "height": 360,
             "fps": 30,
             "bitrate_bps": 800_000,
+            "rung": 0,
+            "held": 0,
             "camera_on": True,
             "dropped": 0,
             "problem": None,
