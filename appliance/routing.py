@@ -32,13 +32,21 @@ class MediaRouter:
     """Owns the workers' handles. It is what a session calls (SessionEvents) and what workers report to."""
 
     def __init__(
-        self, settings: Settings, store: StateStore, session: Callable[[], Session | None], tap_dir: Path | None
+        self,
+        settings: Settings,
+        store: StateStore,
+        session: Callable[[], Session | None],
+        tap_dir: Path | None,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`session` gives the session of now, or None outside a meeting."""
         self._settings = settings
         self._store = store
         self._session = session
         self._tap_dir = str(tap_dir) if tap_dir else None
+        self._now = now
+        self._running_since: dict[str, float] = {}
         self._connected: Callable[[], None] = lambda: None
         self._lost: Callable[[UplinkError], None] = lambda error: None
         self._delay = PlayoutDelay()
@@ -235,10 +243,12 @@ class MediaRouter:
     ) -> WorkerProcess:
         def running(pid: int | None) -> None:
             restarts = self._store.state.workers.get(name, WorkerStatus()).restarts
+            self._running_since.pop(name, None)
             if pid is None:
                 self._store.set_worker(name, WorkerStatus(WorkerState.STOPPED, None, restarts))
                 return
             log.info("%s worker: running as %s", name, pid)
+            self._running_since[name] = self._now()
             self._store.set_worker(name, WorkerStatus(WorkerState.RUNNING, pid, restarts))
             if name == "screen":
                 self._scene = {}
@@ -257,14 +267,9 @@ class MediaRouter:
         return failed
 
     def withdraw_worker_problem(self, calm_s: float) -> None:
-        """Called now and then: withdraw `worker-failing` when every worker has run for a while."""
-        workers = self._store.state.workers.values()
-        told = [problem for problem in self._store.state.problems if problem.code == "worker-failing"]
-        if (
-            told
-            and time.time() - told[0].since_unix_s > calm_s
-            and all(w.state is WorkerState.RUNNING for w in workers)
-        ):
+        """Called now and then: withdraw `worker-failing` when every worker has run for so long."""
+        since = self._running_since
+        if since.keys() == self._store.state.workers.keys() and max(since.values(), default=0) <= self._now() - calm_s:
             self._store.clear_problem("worker-failing")
 
     def _note_problem(self, part: str, problem: dict[str, Any] | None) -> None:

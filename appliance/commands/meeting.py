@@ -100,8 +100,8 @@ def snapshot(paths: Paths, output: str | None, as_json: bool) -> None:
     path = Path(output or time.strftime("snapshot-%Y%m%d-%H%M%S.jpg"))
     try:
         write_whole(path, picture)
-    except OSError as error:
-        message = f"{path} cannot be written: {error.strerror or error}; name another file with -o"
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be written: {getattr(error, 'strerror', None) or error}; name another file with -o"
         if as_json:
             print_json({"error": {"code": "file", "message": message}})
         else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.control import server as server_module
@@ -18,6 +19,8 @@ from appliance.control.blocking import ask
 from appliance.control.client import ControlClient
 from appliance.control.protocol import MAX_REQUEST, BadRequestError, parse_request
 from appliance.control.server import MAX_CONNECTIONS, ControlServer
+from appliance.control.wire import unreachable
+from appliance.control.words import WORDS, said
 from appliance.errors import ControlError
 from appliance.state import ApplianceState, StateStore
 
@@ -48,7 +51,7 @@ class PlayedCommands:
     def camera(self, *, on: bool) -> None:
         self._tell("camera", on)
 
-    def press(self, button: str) -> None:
+    async def press(self, button: str) -> None:
         self._tell("press", button)
 
     async def snapshot(self) -> bytes:
@@ -155,6 +158,43 @@ async def test_a_dead_engine_s_socket_is_replaced_and_a_living_one_is_not(tmp_pa
                 pass
         assert await asyncio.to_thread(ask, path, "status")
     assert not path.exists()
+
+
+async def test_only_a_dead_engine_s_socket_is_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    path.write_text("somebody's file")
+    with pytest.raises(ControlError, match="in the way"):
+        async with a_server(tmp_path):
+            pass
+    assert path.read_text() == "somebody's file"
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ControlError, match="in the way"):
+        async with a_server(tmp_path):
+            pass
+    assert path.is_symlink()
+
+
+async def test_a_socket_in_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    tmp_path.joinpath("file").touch()
+    with pytest.raises(ControlError, match="--socket"):
+        async with a_server(tmp_path / "file"):
+            pass
+
+
+def test_who_may_not_command_is_told_so_and_not_that_nothing_runs() -> None:
+    error = unreachable(Path("/run/bridgepoint/control.sock"), PermissionError(13, "Permission denied"))
+    assert error.code == "not-allowed"
+    assert "group" in str(error)
+
+
+def test_every_code_of_the_protocol_has_its_words_for_people() -> None:
+    root = Path(server_module.__file__).parents[1]
+    places = [*root.glob("control/*.py"), root / "meeting.py", root / "engine.py", root / "routing.py"]
+    codes = {code for place in places for code in re.findall(r'code="([a-z-]+)"', place.read_text(encoding="utf-8"))}
+    # What keeps the engine from starting is told by `bridgepoint run`, not to a client.
+    assert codes - {"socket", "already-running"} <= set(WORDS)
+    assert said(ControlError("x", code="of a newer engine")) == WORDS["failed"]
 
 
 async def test_other_users_cannot_command(tmp_path: Path) -> None:
@@ -270,6 +310,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.fixed_dictionaries({}, optional={"id": _JSON, "do": _JSON, "with": _JSON, "more": _JSON}))
 def test_whatever_a_request_names_it_is_taken_or_told(request: dict[str, Any]) -> None:
     with suppress(BadRequestError):

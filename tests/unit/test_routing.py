@@ -11,7 +11,7 @@ from appliance.media.pipe import Kind
 from appliance.media.values import AudioBlock, EncodedFrame
 from appliance.routing import FAILURES_TO_TELL, MediaRouter, scene_of
 from appliance.settings import Settings
-from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore, WorkerState, WorkerStatus
+from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore
 from appliance.worker_process import WorkerProcess
 
 KEYFRAME = EncodedFrame(b"\0\0\0\1\x65", 7, True)
@@ -52,7 +52,8 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = StateStore(ApplianceState(unit_name="Xã Tân Lập"))
         self.session: RecordedSession | None = RecordedSession()
-        self.router = MediaRouter(Settings(), self.store, lambda: self.session, None)
+        self.now = 100.0
+        self.router = MediaRouter(Settings(), self.store, lambda: self.session, None, now=lambda: self.now)
         self.commands: dict[str, list[dict[str, Any]]] = {}
         self.media: dict[str, list[tuple[Kind, bytes, int, bool]]] = {}
         for name in ("camera", "sound", "screen"):
@@ -164,8 +165,18 @@ def test_a_worker_that_keeps_failing_is_told_and_forgiven_when_all_run_again(ben
     assert bench.store.state.workers["camera"].restarts == FAILURES_TO_TELL
     bench.router.withdraw_worker_problem(0.0)
     assert bench.store.state.problems != ()
-    bench.store.set_worker("camera", WorkerStatus(WorkerState.RUNNING, 1, FAILURES_TO_TELL))
-    bench.router.withdraw_worker_problem(-1.0)
+    for worker in (bench.router.camera, bench.router.sound, bench.router.screen):
+        worker._on_running(1)
+    for _ in range(5):
+        # It runs a little, and dies again: the trouble is not over.
+        bench.now += 8.0
+        bench.router.withdraw_worker_problem(10.0)
+        bench.router.camera._on_running(None)
+        failed(RuntimeError("gone"), 0)
+        bench.router.camera._on_running(1)
+        assert [problem.code for problem in bench.store.state.problems] == ["worker-failing"]
+    bench.now += 10.0
+    bench.router.withdraw_worker_problem(10.0)
     assert bench.store.state.problems == ()
 
 
