@@ -1,7 +1,7 @@
 """What the commands that ask the engine share: the question, the exit status, errors for people and for programs."""
 
-import json
 import errno
+import json
 import os
 import sys
 from collections.abc import Callable
