@@ -78,6 +78,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "A part of the unit keeps stopping and is being restarted.",
         "Wait a minute; if it stays, switch the power off and on.",
     ),
+    "no-network": ProblemText(
+        "fault",
+        "Thiết bị chưa có mạng.",
+        "Kiểm tra dây mạng và đèn ở cổng mạng; có mạng lại, thiết bị tự kết nối.",
+        "The unit has no network.",
+        "Check the network cable and the lamp at its socket; the unit reconnects by itself.",
+    ),
     "mcu-unreachable": ProblemText(
         "fault",
         "Không kết nối được tới trung tâm.",

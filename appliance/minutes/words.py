@@ -51,6 +51,7 @@ _DONE: dict[str, Pair] = {
         "Tự ghi tiếp; cuộc họp không bị ảnh hưởng.", "Went on by itself; the meeting did not notice."
     ),
     "connection-lost": Pair("Tự kết nối lại.", "Reconnected by itself."),
+    "no-network": Pair("Tự kết nối lại khi có mạng.", "Reconnected by itself once there was a network."),
     "mcu-unreachable": Pair("Tự thử kết nối lại liên tục.", "Kept trying by itself."),
     "mcu-busy": Pair("Tự thử kết nối lại liên tục.", "Kept trying by itself."),
     "mcu-credentials": Pair("Báo lên màn hình; tự thử lại.", "Told on the screen; tried again."),

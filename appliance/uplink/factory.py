@@ -8,6 +8,7 @@ from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
 
 from .ghosts import Ghosts
 from .headers import is_loopback
+from .line import Line
 from .session import Session, SessionEvents
 from .whip_session import WhipSession
 
@@ -26,9 +27,13 @@ def ice_config(network: settings.Network) -> IceConfig:
 
 
 def open_session(
-    meeting: settings.Meeting, unit: settings.Settings, events: SessionEvents, ghosts: Ghosts | None = None
+    meeting: settings.Meeting,
+    unit: settings.Settings,
+    events: SessionEvents,
+    ghosts: Ghosts | None = None,
+    line: Line | None = None,
 ) -> Session:
-    """A session that has not begun; `run()` connects it. `ghosts`: one for all sessions of this unit."""
+    """A session that has not begun; `run()` connects it. `ghosts`, `line`: one for all sessions of this unit."""
     config = ice_config(unit.network)
     level = level_idc(unit.video.width, unit.video.height, unit.video.fps)
 
@@ -38,4 +43,4 @@ def open_session(
 
     match meeting.kind:
         case "whip":
-            return WhipSession(meeting, events, make_peer, ghosts=ghosts)
+            return WhipSession(meeting, events, make_peer, ghosts=ghosts, line=line)

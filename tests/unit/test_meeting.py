@@ -43,6 +43,9 @@ class ScriptedSession:
     def send_audio(self, block: AudioBlock) -> None: ...
     def pull_audio(self, heard_at_ns: int) -> AudioBlock | None: ...
     def request_far_keyframe(self) -> None: ...
+    def end(self, error: UplinkError) -> None:
+        self.outcome.set_exception(error)
+
     def numbers(self) -> Mapping[str, Any]:
         return {}
 
