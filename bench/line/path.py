@@ -148,6 +148,19 @@ class LinePath:
         """Plug it in again."""
         await self._ask({"cmd": "cut", "on": False})
 
+    async def translate(self, offset: int) -> None:
+        """Let the far end see UDP from other ports (0: from its own); the mappings of before are forgotten."""
+        await self._ask({"cmd": "nat", "offset": offset})
+
+    def unplug_unit(self) -> None:
+        """Pull the unit's own cable: its link goes down, and its routes with it."""
+        _ip("-n", self.unit.namespace, "link", "set", self.unit.device, "down")
+
+    def plug_unit(self) -> None:
+        """And plug it in again; what a DHCP client does, is done."""
+        _ip("-n", self.unit.namespace, "link", "set", self.unit.device, "up")
+        _add_default_route(self.unit)
+
     def readdress_unit(self, host: str) -> None:
         """The unit's address becomes another one, as when a router hands out a new lease; `unit.host` stays the old."""
         inside = ("-n", self.unit.namespace)
