@@ -18,6 +18,7 @@ from .board.presses import HoldOff
 from .control.server import ControlServer
 from .errors import ControlError, DeviceError
 from .intent import Intent, IntentFile
+from .media_care import MediaCare
 from .meeting import Meeting
 from .minutes.keeper import Minutes
 from .minutes.segments import FOLDER as MINUTES_FOLDER
@@ -84,6 +85,13 @@ class Engine:
         )
         self._router = MediaRouter(settings, store, lambda: self._meeting.session, options.tap_dir)
         self._router.on_session(self._meeting.connected, self._meeting.lost)
+        self._care = MediaCare(
+            store,
+            self._router,
+            lambda: self._meeting.session,
+            self._meeting.renew,
+            promises_sound=settings.audio.source == "alsa",
+        )
         self._minutes = Minutes(store, options.state_dir / MINUTES_FOLDER)
         self._board: GpioBoard | None = None
 
@@ -100,6 +108,7 @@ class Engine:
             async with asyncio.TaskGroup() as jobs:
                 jobs.create_task(self._router.run(self._supervisor))
                 jobs.create_task(self._meeting.run())
+                jobs.create_task(self._care.run())
                 jobs.create_task(self._show_lights())
                 jobs.create_task(self._count())
                 jobs.create_task(self._keep_saved())

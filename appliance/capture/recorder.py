@@ -56,6 +56,7 @@ class Recorder:
     ) -> None:
         self.privacy = privacy
         self.keyframe_wanted = False
+        self.encoder_restart_wanted = False
         self.bitrate_bps = config.bitrate_kbps * 1000
         self.fps = config.fps
         self.encoder_name = "x264"
@@ -116,6 +117,11 @@ class Recorder:
         self._window_ns = self._window_pictures = 0
 
     def _apply_changes(self) -> None:
+        if self.encoder_restart_wanted:
+            self.encoder_restart_wanted = False
+            self._encoder.close()
+            if self.encoder_name == "camera":
+                self._device.close()
         fps, bps = self.fps, self.bitrate_bps
         if fps != self._set_fps:
             self._set_fps = fps
