@@ -240,6 +240,8 @@ class Row:
     told_s: float | None
     reconnects: int
     problems: tuple[str, ...]
+    # What the media watchdog did about it: nothing, where the line was the fault.
+    rungs: dict[str, int]
 
     @property
     def is_kept(self) -> bool:
@@ -264,6 +266,7 @@ async def run(case: Case) -> Row:
                 None if told is None else round((told - began_ns) / NS, 2),
                 meeting["reconnects"],
                 tuple(problems),
+                (await scene.state())["numbers"].get("watchdog", {}),
             )
 
 
@@ -271,7 +274,7 @@ def _line(row: Row) -> str:
     told = "-" if row.told_s is None else f"{row.told_s:.2f}"
     return (
         f"| {row.case} | {row.picture_s:.2f} | {row.sound_s:.2f} | {row.promised_s:.0f} | {told} "
-        f"| {row.reconnects} | {', '.join(row.problems) or '-'} |"
+        f"| {row.reconnects} | {', '.join(row.problems) or '-'} |{f' {row.rungs}' if row.rungs else ''}"
     )
 
 

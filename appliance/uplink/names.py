@@ -19,6 +19,8 @@ class Names(AbstractResolver):
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], list[ResolveResult]] = {}
+        # Told once, until the name server answers again.
+        self._from_memory: set[tuple[str, int]] = set()
         self._asking: dict[tuple[str, int], asyncio.Task[list[ResolveResult]]] = {}
 
     async def resolve(
@@ -34,7 +36,9 @@ class Names(AbstractResolver):
         known = self._known.get(key)
         await asyncio.wait((asking,), timeout=None if known is None else PATIENCE_S)
         if known is not None and (not asking.done() or asking.cancelled() or asking.exception() is not None):
-            log.info("uplink: the name server does not tell the address of %s; using the one known", host)
+            if key not in self._from_memory:
+                self._from_memory.add(key)
+                log.warning("uplink: the name server does not tell the address of %s; using the one known", host)
             found = known
         else:
             found = asking.result()
@@ -43,6 +47,7 @@ class Names(AbstractResolver):
     def _answered(self, key: tuple[str, int], asked: asyncio.Task[list[ResolveResult]]) -> None:
         del self._asking[key]
         if not asked.cancelled() and asked.exception() is None and asked.result():
+            self._from_memory.discard(key)
             self._known.pop(key, None)
             self._known[key] = asked.result()
             if len(self._known) > _MOST:
