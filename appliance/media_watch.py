@@ -204,7 +204,7 @@ class MediaWatch:
     def numbers(self) -> dict[str, int]:
         """How often each rung was taken."""
         return {
-            f"{trouble}: {rung}": count
+            f"{trouble.name}_{rung.name}".lower(): count
             for trouble, ladder in self._ladders.items()
             for rung, count in ladder.counts.items()
         }

@@ -34,7 +34,7 @@ class Line:
         servers = {(found[1], found[2]) for url in urls if (found := origin(url)) is not None}
         await asyncio.gather(*(self._knock_at(host, port, refusal_counts) for host, port in servers))
 
-    async def has_way(self, urls: Iterable[str]) -> bool:
+    def has_way(self, urls: Iterable[str]) -> bool:
         """Whether this machine has any address and route that could lead there."""
         for url in urls:
             found = origin(url)

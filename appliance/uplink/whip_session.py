@@ -181,7 +181,7 @@ class WhipSession:
             async with asyncio.timeout(REACH_S):
                 await self._line.answers(self._urls)
         except TimeoutError as error:
-            if not await self._line.has_way(self._urls):
+            if not self._line.has_way(self._urls):
                 raise Unreachable(
                     "this unit has no network address or route; check the network cable", problem="no-network"
                 ) from error

@@ -110,7 +110,7 @@ async def test_a_camera_that_gives_nothing_is_commanded_then_replaced_by_one_wit
     room.stopped = set()
     room.spend(5)
     assert room.problems == []
-    assert room.store.state.numbers["watchdog"]["picture-stuck: worker restart"] == 1
+    assert room.store.state.numbers["watchdog"]["camera_worker"] == 1
 
 
 async def test_the_whole_picture_returns_when_the_meeting_is_over(room: Room) -> None:

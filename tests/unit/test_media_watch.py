@@ -55,7 +55,7 @@ def test_a_camera_without_frames_gets_each_remedy_in_turn_and_a_reboot_is_only_p
         (20.0, Rung.REBOOT),
     ]
     assert unit.told == {"picture-stuck", REBOOT_ADVISED}
-    assert unit.watch.numbers()["picture-stuck: encoder restart"] == 1
+    assert unit.watch.numbers()["camera_encoder"] == 1
 
 
 def test_the_room_is_told_of_a_lasting_trouble_and_no_longer_soon_after_its_end() -> None:
