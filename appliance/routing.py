@@ -14,8 +14,9 @@ from .media.clock import MediaClock
 from .media.pipe import Kind
 from .media.values import AudioBlock, EncodedFrame
 from .room_sound import RoomSound
+from .scene import scene_of
 from .settings import Settings
-from .state import ApplianceState, MeetingState, StateStore, WorkerState, WorkerStatus
+from .state import MeetingState, StateStore, WorkerState, WorkerStatus
 from .supervisor import Backoff, Supervisor
 from .uplink.session import Session
 from .worker_process import WorkerProcess
@@ -58,6 +59,7 @@ class MediaRouter:
         self._snapshots: dict[int, asyncio.Future[bytes]] = {}
         self._snapshot_number = 0
         self._bitrate = settings.video.bitrate_kbps * 1000
+        self._camera_size: tuple[int, int] | None = None
         self.camera = self._worker("camera", self._camera_setup, self._camera_media, self._camera_report)
         self.sound = self._worker("sound", self._sound_setup, self._sound_media, self._sound_report)
         self.screen = self._worker("screen", self._screen_setup, self._screen_media, self._screen_report)
@@ -134,6 +136,17 @@ class MediaRouter:
             self._bitrate = bps
             self.camera.command({"cmd": "bitrate", "bps": bps})
 
+    def smaller_size(self) -> tuple[int, int]:
+        """About half the configured picture's width and height: a quarter of the work."""
+        video = self._settings.video
+        return video.width // 4 * 2, video.height // 4 * 2
+
+    def use_camera_size(self, size: tuple[int, int] | None) -> None:
+        """Have the camera worker replaced by one that makes pictures of this size; None: the configured one."""
+        if size != self._camera_size:
+            self._camera_size = size
+            self.camera.replace(f"pictures of {size[0]}x{size[1]} from now on" if size else "whole pictures again")
+
     # what may leave the room
 
     def set_muted(self, muted: bool) -> None:
@@ -148,11 +161,15 @@ class MediaRouter:
 
     def _camera_setup(self) -> dict[str, Any]:
         state = self._store.state
+        video = self._settings.video.model_dump(mode="json")
+        if self._camera_size is not None:
+            # A hardware encoder that gives nothing is out of the question as well.
+            video["width"], video["height"] = self._camera_size
         return {
             "cmd": "configure",
             "unit_name": state.unit_name,
             "language": state.language,
-            "video": self._settings.video.model_dump(mode="json"),
+            "video": video,
             "video_bps": self._bitrate,
             "camera_on": state.camera_on,
         }
@@ -308,19 +325,3 @@ class MediaRouter:
         if problem:
             self._store.raise_problem(problem["code"], problem.get("detail", ""))
         self._codes[part] = code
-
-
-def scene_of(state: ApplianceState) -> dict[str, Any]:
-    """What the screen is to show besides the far end's picture."""
-    # The worst, and of those the newest: a screen has room for one.
-    worst = max(state.problems, key=lambda p: (p.text.severity == "fault", p.since_unix_s), default=None)
-    problem = worst.as_dict() if worst is not None else None
-    return {
-        "cmd": "scene",
-        "state": state.meeting.state.value,
-        "title": state.meeting.meeting_name or state.unit_name,
-        "lines": [],
-        "problem": {"cause": problem["cause"], "cure": problem["cure"]} if problem else None,
-        "muted": state.muted,
-        "camera_on": state.camera_on,
-    }

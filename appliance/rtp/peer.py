@@ -226,9 +226,14 @@ class Peer:
         """When anything came that is proven to be the far end's: media, reports, answers to probes. 0: never."""
         return self._transport.last_heard_ns
 
-    def probe(self) -> None:
-        """Ask for a sign of life; its answer counts as heard."""
-        self._transport.probe()
+    def probe(self, *, afresh: bool = False) -> None:
+        """Ask for a sign of life; its answer counts as heard. `afresh`: begin anew where a question is under way."""
+        self._transport.probe(afresh=afresh)
+
+    @property
+    def path(self) -> tuple[str, str] | None:
+        """Our address and the far end's on the wire; None while there is no connection."""
+        return self._transport.path
 
     async def close(self) -> None:
         """Say goodbye (BYE, DTLS close_notify) and give everything back, in bounded time. May be called again."""

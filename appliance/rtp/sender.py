@@ -58,6 +58,7 @@ class RtpSender:
         self._not_connected = 0  # pictures or blocks given before the connection or after its end
         self._malformed_rtcp = 0
         self._far_lost = 0
+        self._acknowledged: int | None = None
         self._far_fraction_lost = 0.0
         self._far_jitter_ms = 0.0
         self._rtt_ms: float | None = None
@@ -163,6 +164,7 @@ class RtpSender:
 
     def _take_report(self, block: rtcp.ReportBlock, arrival_ns: int) -> None:
         self._far_lost = block.packets_lost
+        self._acknowledged = block.highest_sequence
         self._far_fraction_lost = block.fraction_lost / 256
         self._far_jitter_ms = block.jitter * 1000 / self._clock_rate
         if block.lsr:
@@ -184,6 +186,7 @@ class RtpSender:
             "not_connected": self._not_connected,
             "malformed_rtcp": self._malformed_rtcp,
             "packets_lost": self._far_lost,
+            "acknowledged": self._acknowledged,
             "fraction_lost": round(self._far_fraction_lost, 4),
             "jitter_ms": round(self._far_jitter_ms, 2),
             "rtt_ms": None if self._rtt_ms is None else round(self._rtt_ms, 2),

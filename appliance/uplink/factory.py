@@ -8,6 +8,7 @@ from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
 
 from .ghosts import Ghosts
 from .headers import is_loopback
+from .line import Line
 from .session import Session, SessionEvents
 from .whip_session import WhipSession
 
@@ -30,12 +31,13 @@ def open_session(
     unit: settings.Settings,
     events: SessionEvents,
     ghosts: Ghosts | None = None,
+    line: Line | None = None,
     *,
     carried_bps: int | None = None,
 ) -> Session:
     """A session that has not begun; `run()` connects it.
 
-    `ghosts`: one for all sessions of this unit; `carried_bps`: what the line carried of late.
+    `ghosts`, `line`: one for all sessions of this unit; `carried_bps`: what the line carried of late.
     """
     config = ice_config(unit.network)
     video = unit.video
@@ -53,4 +55,4 @@ def open_session(
 
     match meeting.kind:
         case "whip":
-            return WhipSession(meeting, events, make_peer, ghosts=ghosts)
+            return WhipSession(meeting, events, make_peer, ghosts=ghosts, line=line)

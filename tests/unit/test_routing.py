@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from appliance.errors import ControlError
+from appliance.errors import ControlError, UplinkError
 from appliance.media.pipe import Kind
 from appliance.media.values import SILENCE, AudioBlock, EncodedFrame
 from appliance.routing import FAILURES_TO_TELL, MediaRouter, scene_of
@@ -38,6 +38,9 @@ class RecordedSession:
 
     def pull_audio(self, heard_at_ns: int) -> AudioBlock | None:
         return self.far
+
+    def end(self, error: UplinkError) -> None:
+        raise error
 
     def request_far_keyframe(self) -> None:
         self.keyframes += 1

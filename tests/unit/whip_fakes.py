@@ -93,7 +93,11 @@ class FakePeer:
     async def close(self) -> None:
         self.closings += 1
 
-    def probe(self) -> None:
+    @property
+    def path(self) -> tuple[str, str] | None:
+        return ("127.0.0.1", "127.0.0.1")
+
+    def probe(self, *, afresh: bool = False) -> None:
         if self.answers:
             self.last_heard_ns = time.monotonic_ns()
 
