@@ -14,14 +14,15 @@ from aiortc import RTCDtlsFingerprint, RTCDtlsParameters, RTCIceParameters
 from appliance.errors import NegotiationFailed
 
 from . import negotiation, sdp
+from .audio_receiver import AudioReceiver
 from .clock_recovery import SessionTimeline
 from .ice import IceConfig, IceServerConfig
 from .negotiation import Agreed, LocalSection
 from .plane import StreamParameters
-from .receiver import AudioReceiver, VideoReceiver
 from .sender import AudioSender
 from .session_clock import SessionClock, random_ssrc
 from .transport import SecureTransport
+from .video_receiver import VideoReceiver
 from .video_sender import VideoSender
 
 __all__ = ["AudioReceiver", "AudioSender", "IceConfig", "IceServerConfig", "Peer", "VideoReceiver", "VideoSender"]

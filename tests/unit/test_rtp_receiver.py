@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from appliance.media.clock import MediaClock, ntp_of
 from appliance.media.values import EncodedFrame
 from appliance.rtp import packetize, rtcp
+from appliance.rtp.audio_receiver import AudioReceiver
 from appliance.rtp.clock_recovery import SessionTimeline
 from appliance.rtp.opus import OpusEncoder
-from appliance.rtp.receiver import AudioReceiver, VideoReceiver
+from appliance.rtp.video_receiver import VideoReceiver
 
 from .rtp_fakes import RememberingTransport, TurnedClock, parameters, picture
 
