@@ -169,8 +169,10 @@ class MediaRouter:
             block = session.pull_audio(time_ns) if session is not None else None
             if block is None:
                 self.sound.send(Kind.AUDIO, b"", 0)
+                self._sync(self._delay.alone(session.picture_delay_ns() if session is not None else None))
             else:
                 self.sound.send(Kind.AUDIO, block.samples, block.pts_ns)
+                self._sync(self._delay.played(block.pts_ns, time_ns))
         elif kind is Kind.AUDIO and session is not None:
             session.send_audio(AudioBlock(payload, time_ns))
 
@@ -180,10 +182,11 @@ class MediaRouter:
                 self._note_problem("microphone", message.pop("problem", None))
                 self._note_problem("speaker", message.pop("sink_problem", None))
                 self._store.set_numbers("sound", message)
-            case "played":
-                delay_ns = self._delay.played(message["pts_ns"], message["heard_ns"])
-                if delay_ns is not None:
-                    self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
+
+    def _sync(self, delay_ns: int | None) -> None:
+        """`delay_ns`: of pictures from now on; None: no change."""
+        if delay_ns is not None:
+            self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
 
     # the screen worker
 

@@ -1,5 +1,6 @@
 """Receive sound: RTP packets in whenever they come, 20 ms of sound out whenever the speaker asks."""
 
+from collections.abc import Callable
 from typing import Any
 
 from appliance.media.clock import Clock
@@ -18,6 +19,11 @@ class AudioReceiver(StreamReceiver):
         """`timeline`: the session's, shared with its picture."""
         super().__init__(timeline, clock)
         self._buffer = AudioBuffer(OpusDecoder())
+        self._picture_delay_ns: Callable[[], int | None] = lambda: None
+
+    def wait_for_picture(self, wanted_delay_ns: Callable[[], int | None]) -> None:
+        """Play no earlier after its capture than this says: the picture is shown together with the sound."""
+        self._picture_delay_ns = wanted_delay_ns
 
     def _restart(self) -> None:
         self._buffer.restart()
@@ -36,7 +42,11 @@ class AudioReceiver(StreamReceiver):
         pulled = self._buffer.pull(now_ns)
         if pulled is None:
             return None
-        return AudioBlock(pulled.samples, feedback.clock.time_of(pulled.timestamp, now_ns))
+        captured_ns = feedback.clock.time_of(pulled.timestamp, now_ns)
+        wanted_ns = self._picture_delay_ns()
+        if wanted_ns is not None:
+            self._buffer.follow(wanted_ns, heard_at_ns - captured_ns)
+        return AudioBlock(pulled.samples, captured_ns)
 
     def numbers(self) -> dict[str, Any]:
         return super().numbers() | self._buffer.numbers()

@@ -48,7 +48,7 @@ class NackList:
         self._failing = 0.0
         self.rtt_ns: int | None = None  # request to repair
         self.recovered = 0
-        self.asked = 0  # packets that were asked for, however often
+        self.repaired = 0  # packets that came because they were asked for
 
     def __len__(self) -> int:
         return len(self._missing)
@@ -104,6 +104,7 @@ class NackList:
             if not entry.asked or late_ns < MOST_ALLOWANCE_NS:
                 self._allowance_ns = min(max(self._allowance_ns, late_ns + LEAST_ALLOWANCE_NS), MOST_ALLOWANCE_NS)
             return
+        self.repaired += 1
         self._learn(entry, now_ns)
         # No reordering seen: forget slowly what once was.
         self._allowance_ns -= (self._allowance_ns - LEAST_ALLOWANCE_NS) // 16
@@ -146,7 +147,6 @@ class NackList:
                 entry.ask_ns = entry.asked_ns + self.repeat_ns
                 continue
             if not entry.asked:
-                self.asked += 1
                 entry.echo_due = self._echoes
             entry.asked += 1
             entry.asked_before_ns, entry.asked_ns = entry.asked_ns, now_ns

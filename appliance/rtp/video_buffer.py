@@ -64,8 +64,9 @@ class VideoBuffer:
         return len(self._nacks)
 
     @property
-    def rtt_ns(self) -> int | None:
-        return self._nacks.rtt_ns
+    def nacks(self) -> NackList:
+        """For its figures: what repairs take, and how many fail."""
+        return self._nacks
 
     @property
     def recovered(self) -> int:

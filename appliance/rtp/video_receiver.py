@@ -14,11 +14,14 @@ from .clock_recovery import SessionTimeline
 from .depacketize import AccessUnit, parameter_sets
 from .feedback import ReceiverFeedback
 from .header import unwrap_rtx
+from .picture_delay import PictureDelay
 from .plane import RtpTransport, StreamParameters
 from .receiver import StreamReceiver
 from .video_buffer import VideoBuffer
 
 KEYFRAME_GAP_NS = NS_PER_S // 2
+# The wanted delay is asked for with each block of sound, and changes slowly.
+_DELAY_EVERY_NS = NS_PER_S // 10
 
 
 class VideoReceiver(StreamReceiver):
@@ -35,6 +38,10 @@ class VideoReceiver(StreamReceiver):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
         self._pts_ns = 0
+        self._delay = PictureDelay()
+        self._repaired = 0
+        self._wanted_ns: int | None = None
+        self._wanted_at_ns = 0
         self._keyframe_wanted = False
         self._keyframe_asked_ns: int | None = None
         self._frames = 0
@@ -67,8 +74,21 @@ class VideoReceiver(StreamReceiver):
         self._keyframe_wanted = True
         self._act()
 
+    def wanted_delay_ns(self) -> int | None:
+        """Pictures can be shown in time when one captured at t is shown at t + this; None: not known yet."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._wanted_at_ns >= _DELAY_EVERY_NS:
+            self._wanted_at_ns = now_ns
+            nacks = self._buffer.nacks
+            self._wanted_ns = self._delay.wanted_ns(
+                now_ns, request_ns=nacks.allowance_ns, repeat_ns=nacks.repeat_ns, failing=nacks.failing
+            )
+        return self._wanted_ns
+
     def _restart(self) -> None:
         self._buffer = VideoBuffer(repairs=self._repairs, sets=self._sets)
+        self._delay = PictureDelay()
+        self._repaired = 0
 
     def handle_rtp(self, packet: bytes, arrival_ns: int) -> None:
         header = self._accept(packet, arrival_ns)
@@ -84,10 +104,11 @@ class VideoReceiver(StreamReceiver):
             sequence, payload = original
             self._rtx += 1
         buffer = self._buffer
+        waited = repaired or buffer.held > 0
         for unit in buffer.insert(
             sequence, header.timestamp, header.marker, payload, arrival_ns, repaired=repaired or self._no_rtx
         ):
-            self._deliver(unit, arrival_ns)
+            self._deliver(unit, arrival_ns, waited=waited)
         if buffer.needs_care or self._keyframe_wanted:
             next_ns = self._next_ns()
             if next_ns is not None and (self._timer is None or next_ns < self._timer_ns or next_ns <= arrival_ns):
@@ -97,7 +118,7 @@ class VideoReceiver(StreamReceiver):
     def _no_rtx(self) -> bool:
         return self._rtx_payload_type < 0
 
-    def _deliver(self, unit: AccessUnit, now_ns: int) -> None:
+    def _deliver(self, unit: AccessUnit, now_ns: int, *, waited: bool) -> None:
         feedback = self._feedback
         if feedback is None:  # the callback of the picture before has closed the session
             return
@@ -106,6 +127,11 @@ class VideoReceiver(StreamReceiver):
             self._keyframes += 1
             self._keyframe_wanted = False
         self._pts_ns = max(self._pts_ns, feedback.clock.time_of(unit.timestamp, now_ns))
+        repaired = self._buffer.nacks.repaired
+        if repaired != self._repaired:
+            self._delay.lost(now_ns, repaired - self._repaired)
+            self._repaired = repaired
+        self._delay.picture(now_ns, now_ns - self._pts_ns, repaired=waited)
         if self._callback is not None:
             self._callback(EncodedFrame(unit.data, self._pts_ns, unit.is_keyframe))
 
@@ -121,7 +147,7 @@ class VideoReceiver(StreamReceiver):
             return
         now_ns = self._clock.now_ns()
         for unit in self._buffer.poll(now_ns):
-            self._deliver(unit, now_ns)
+            self._deliver(unit, now_ns, waited=True)
         if sequences := self._buffer.due(now_ns):
             self._nacks += len(sequences)
             feedback.ask_for(sequences, now_ns)
@@ -164,7 +190,7 @@ class VideoReceiver(StreamReceiver):
 
     def numbers(self) -> dict[str, Any]:
         buffer = self._buffer
-        rtt_ns = buffer.rtt_ns
+        rtt_ns, wanted_ns = buffer.nacks.rtt_ns, self._wanted_ns
         return super().numbers() | {
             "frames": self._frames,
             "keyframes": self._keyframes,
@@ -180,4 +206,6 @@ class VideoReceiver(StreamReceiver):
             "rtx_received": self._rtx,
             "keyframe_requests": self._requests,
             "repair_ms": None if rtt_ns is None else round(rtt_ns / 1e6, 1),
+            "repairs_failing": round(buffer.nacks.failing, 3),
+            "wanted_delay_ms": None if wanted_ns is None else round(wanted_ns / 1e6, 1),
         }
