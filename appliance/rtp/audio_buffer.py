@@ -33,6 +33,9 @@ _GENTLE_SLOWER, _GENTLE_FASTER = 3, 4
 # A period that matches less well is waited for, unless the correction becomes urgent.
 _GOOD_MATCH = 0.5
 _PATIENCE = 15
+_COUNTED = (
+    "concealed", "fec_used", "red_used", "late", "duplicate", "discarded", "underruns", "malformed", "decode_errors",
+)  # fmt: skip
 
 
 class Decoder(Protocol):
@@ -61,7 +64,18 @@ class AudioBuffer:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._counts = dict.fromkeys(
-            ("concealed", "fec_used", "late", "duplicate", "discarded", "underruns", "malformed", "decode_errors"), 0
+            (
+                "concealed",
+                "fec_used",
+                "late",
+                "duplicate",
+                "discarded",
+                "underruns",
+                "malformed",
+                "decode_errors",
+                "red_used",
+            ),
+            0,
         )
         self._inserted = 0
         self._removed = 0
@@ -94,7 +108,10 @@ class AudioBuffer:
 
     # packets in
 
-    def insert(self, sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
+    def insert(
+        self, sequence: int, timestamp: int, payload: bytes, arrival_ns: int, *, redundant: bool = False
+    ) -> None:
+        """Take a packet; `redundant`: a copy that came with a later one."""
         samples = opus_packet.duration(payload)
         if not samples:
             self._counts["malformed"] += 1
@@ -107,12 +124,17 @@ class AudioBuffer:
             self.insert(sequence, timestamp, payload, arrival_ns)
             return
         time = self._newest + ahead
+        if redundant and (self._position is None or time < self._position or time in self._packets):
+            return
         if self._position is not None and time < self._position:
             self._counts["late"] += 1
             return
         if time in self._packets:
             self._counts["duplicate"] += 1
             return
+        if redundant:
+            self._counts["red_used"] += 1
+            self._delay.lost()
         self._packets[time] = _Packet(payload, sequence, samples, arrival_ns)
         self._newest = max(self._newest, time)
         if len(self._packets) > MAX_PACKETS:

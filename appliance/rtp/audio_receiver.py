@@ -6,8 +6,10 @@ from typing import Any
 from appliance.media.clock import Clock
 from appliance.media.values import AudioBlock
 
+from . import red
 from .audio_buffer import AudioBuffer
 from .clock_recovery import SessionTimeline
+from .header import RtpHeader
 from .opus import OpusDecoder
 from .receiver import StreamReceiver
 
@@ -30,8 +32,25 @@ class AudioReceiver(StreamReceiver):
 
     def handle_rtp(self, packet: bytes, arrival_ns: int) -> None:
         header = self._accept(packet, arrival_ns)
-        if header is not None and header.payload_type == self._payload_type and header.end > header.start:
-            self._buffer.insert(header.sequence, header.timestamp, packet[header.start : header.end], arrival_ns)
+        if header is None or header.end <= header.start or header.payload_type == self._rtx_payload_type:
+            return
+        payload = packet[header.start : header.end]
+        if header.payload_type == self._red_payload_type:
+            self._take_redundant(header, payload, arrival_ns)
+        else:
+            self._buffer.insert(header.sequence, header.timestamp, payload, arrival_ns)
+
+    def _take_redundant(self, header: RtpHeader, payload: bytes, arrival_ns: int) -> None:
+        try:
+            primary, earlier = red.unpack(payload, self._payload_type)
+        except ValueError:
+            self._malformed += 1
+            return
+        for back, (offset, block) in enumerate(reversed(earlier), 1):
+            timestamp = (header.timestamp - offset) & 0xFFFFFFFF
+            self._buffer.insert((header.sequence - back) & 0xFFFF, timestamp, block, arrival_ns, redundant=True)
+        if primary:
+            self._buffer.insert(header.sequence, header.timestamp, primary, arrival_ns)
 
     def pull(self, heard_at_ns: int) -> AudioBlock | None:
         """The next 20 ms, at the pace of the speaker's clock. None: there is nothing to play."""
@@ -49,4 +68,5 @@ class AudioReceiver(StreamReceiver):
         return AudioBlock(pulled.samples, captured_ns)
 
     def numbers(self) -> dict[str, Any]:
-        return super().numbers() | self._buffer.numbers()
+        numbers, sound = super().numbers(), self._buffer.numbers()
+        return numbers | sound | {"malformed": numbers["malformed"] + sound["malformed"]}

@@ -14,7 +14,7 @@ MOST_REPEAT_NS = 250 * _MS
 LEAST_MARGIN_NS = 10 * _MS
 # Where repairs fail, each first request goes out twice, so far apart that a burst takes only one of them.
 ECHO_NS = 18 * _MS
-_FAILING, _MOST_FAILING = 0.02, 0.4
+_FAILING, _MOST_FAILING = 0.012, 0.4
 # Waited for: four requests, within these bounds. Beyond them a keyframe is the quicker repair.
 REQUESTS = 4
 GIVE_UP_NS = 300 * _MS
@@ -118,7 +118,7 @@ class NackList:
             rtt_ns is None or now_ns - entry.asked_ns < rtt_ns * 3 // 4 or self._failing > _MOST_FAILING
         )
         failed = entry.asked > 1 and not early
-        self._failing += (failed - self._failing) / 32
+        self._failing += (failed - self._failing) / 64
         if failed:
             return
         sample_ns = now_ns - (entry.asked_before_ns if early else entry.asked_ns)

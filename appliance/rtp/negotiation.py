@@ -15,7 +15,7 @@ from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, Candidate, Codec, 
 VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
 H264_RATE = 90_000
 OPUS_RATE = 48_000
-_OPUS, _H264, _RTX = 111, 102, 103  # payload types, as browsers number them
+_OPUS, _RED, _H264, _RTX = 111, 63, 102, 103  # payload types, as browsers number them
 # Constrained baseline: what every camera's encoder makes and every MCU takes.
 _PROFILE = "42e01f"  # level 3.1: 720p30, which every receiver takes
 _PROFILE_TEXT = re.compile(r"[0-9a-fA-F]{6}")
@@ -60,6 +60,7 @@ class Agreed:
     section: Section
     codec: Codec
     rtx: int | None
+    red: int | None = None
 
 
 def offered_section(
@@ -69,7 +70,7 @@ def offered_section(
     extensions = EXTENSIONS[kind]
     if kind == "audio":
         opus = Codec(_OPUS, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"})
-        return LocalSection(kind, mid, direction, (opus,), extensions, ssrc, 0, f"{mid}-audio")
+        return LocalSection(kind, mid, direction, (opus, _red(_RED, _OPUS)), extensions, ssrc, 0, f"{mid}-audio")
     profile = f"{_PROFILE[:4]}{level_idc:02x}"
     fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": profile}
     # What we do not send (REMB) nobody should wait for.
@@ -77,6 +78,11 @@ def offered_section(
     h264 = Codec(_H264, "H264", H264_RATE, 1, fmtp, feedback)
     rtx = Codec(_RTX, "rtx", H264_RATE, 1, {"apt": str(_H264)})
     return LocalSection(kind, mid, direction, (h264, rtx), extensions, ssrc, rtx_ssrc, f"{mid}-video")
+
+
+def _red(payload_type: int, of: int) -> Codec:
+    """Redundant audio (RFC 2198) of the payload type `of`. Second in order: what is sent first goes without it."""
+    return Codec(payload_type, "red", OPUS_RATE, 2, {f"{of}/{of}": ""})
 
 
 def write(
@@ -128,7 +134,9 @@ def _lines(section: LocalSection, transport: LocalTransport, stream: str, *, off
         lines.append(f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_rate}{channels}")
         lines += [f"a=rtcp-fb:{codec.payload_type} {what}" for what in sorted(codec.feedback)]
         if codec.fmtp:
-            lines.append(f"a=fmtp:{codec.payload_type} " + ";".join(f"{k}={v}" for k, v in codec.fmtp.items()))
+            lines.append(
+                f"a=fmtp:{codec.payload_type} " + ";".join(f"{k}={v}" if v else k for k, v in codec.fmtp.items())
+            )
     if section.direction == "sendonly":
         rtx = any(codec.name == "rtx" for codec in section.codecs)
         if rtx:
@@ -195,7 +203,7 @@ def check_answer(offered: tuple[LocalSection, ...], answer: Description) -> dict
 
 
 def _agreed_codec(ours: LocalSection, theirs: Section, name: str) -> Agreed:
-    first = next((codec for codec in theirs.offered_codecs() if codec.name != "rtx"), None)
+    first = next((codec for codec in theirs.offered_codecs() if codec.name not in ("rtx", "red")), None)
     if first is None:
         raise NegotiationFailed(f"the MCU's answer names no codec for our {name}")
     # By name: an answer may number the codecs as it likes (RFC 3264 section 6.1), and its numbers then count.
@@ -204,8 +212,14 @@ def _agreed_codec(ours: LocalSection, theirs: Section, name: str) -> Agreed:
         raise NegotiationFailed(f"the MCU chose the codec {first.name[:32]} for our {name}; it must take {wanted}")
     if ours.kind == "video" and first.fmtp.get("packetization-mode", "1") != "1":
         raise NegotiationFailed("the MCU wants H.264 in packetization mode 0, which we do not send")
-    offers_rtx = any(codec.name == "rtx" for codec in ours.codecs)
-    return Agreed(theirs, first, theirs.rtx_for(first.payload_type) if offers_rtx else None)
+    offered = {codec.name for codec in ours.codecs}
+    number = first.payload_type
+    return Agreed(
+        theirs,
+        first,
+        theirs.rtx_for(number) if "rtx" in offered else None,
+        theirs.red_for(number) if "red" in offered else None,
+    )
 
 
 def choose(section: Section) -> Agreed | None:
@@ -219,7 +233,8 @@ def choose(section: Section) -> Agreed | None:
         found = [codec for codec in found if codec.clock_rate == OPUS_RATE]
     if not found:
         return None
-    return Agreed(section, found[0], section.rtx_for(found[0].payload_type))
+    number = found[0].payload_type
+    return Agreed(section, found[0], section.rtx_for(number), section.red_for(number))
 
 
 def choose_sections(offer: Description, direction: str, *, whole: bool = False) -> dict[int, Agreed]:
@@ -277,6 +292,8 @@ def answered_section(agreed: Agreed, direction: str, ssrc: int, rtx_ssrc: int) -
             codecs.append(Codec(agreed.rtx, "rtx", H264_RATE, 1, {"apt": str(codec.payload_type)}))
     else:
         codecs = [Codec(codec.payload_type, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"})]
+        if agreed.red is not None:
+            codecs.append(_red(agreed.red, codec.payload_type))
     common = {uri: number for uri, number in section.extensions.items() if uri in EXTENSIONS[section.kind]}
     return LocalSection(
         section.kind,

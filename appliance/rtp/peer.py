@@ -176,6 +176,7 @@ class Peer:
             codec.payload_type,
             codec.clock_rate,
             rtx_payload_type=agreed.rtx,
+            red_payload_type=agreed.red,
             cname=self._stream,
             feedback=feedback,
             extensions=common,

@@ -11,7 +11,7 @@ from appliance.media.clock import NS_PER_S
 _MS = 1_000_000
 _BUCKET_NS = NS_PER_S // 2
 # So long a loss is remembered, and the jitter.
-MEMORY_NS = 15 * NS_PER_S
+MEMORY_NS = 12 * NS_PER_S
 _BUCKETS = MEMORY_NS // _BUCKET_NS
 # Of ten half seconds, in one a picture may come later than the jitter that is allowed for.
 _JITTER = 0.9
@@ -29,19 +29,23 @@ MAY_BE_LATE = 0.5
 UNEVEN_NS = 60 * _MS
 # One repair is waited for up to this; more than one only within the second bound, which keeps a conversation possible.
 MOST_NS = 300 * _MS
-MOST_REPEATED_NS = 190 * _MS
+MOST_REPEATED_NS = 180 * _MS
+# The most that was kept for repairs stays for so many half seconds: a delay that goes to and fro is worse than a long
+# one.
+_KEPT_BUCKETS = 10
 # Beyond this the sound no longer waits for its picture: people talk.
 MOST_IN_ALL_NS = 400 * _MS
 
 
 class _Bucket:
-    __slots__ = ("least_ns", "losses", "most_ns", "until_ns")
+    __slots__ = ("least_ns", "losses", "most_ns", "reserve_ns", "until_ns")
 
     def __init__(self, until_ns: int) -> None:
         self.until_ns = until_ns
         self.least_ns: int | None = None  # of all pictures
         self.most_ns: int | None = None  # of those that waited for no repair
         self.losses = 0
+        self.reserve_ns = 0  # the most that was kept for repairs
 
 
 class PictureDelay:
@@ -79,8 +83,10 @@ class PictureDelay:
         if usual_ns is None or jitter_ns is None:
             return None
         losses = sum(bucket.losses for bucket in recent)
-        repaired_ns = usual_ns + _reserve_ns(losses, NOTICE_NS + request_ns, repeat_ns, failing)
-        return min(max(jitter_ns, repaired_ns) + DECODE_NS, MOST_IN_ALL_NS)
+        newest = recent[-1]
+        newest.reserve_ns = max(newest.reserve_ns, _reserve_ns(losses, NOTICE_NS + request_ns, repeat_ns, failing))
+        reserve_ns = max(bucket.reserve_ns for bucket in recent[-_KEPT_BUCKETS:])
+        return min(max(jitter_ns, usual_ns + reserve_ns) + DECODE_NS, MOST_IN_ALL_NS)
 
     @staticmethod
     def _usual_ns(buckets: list[_Bucket], share: float) -> int | None:

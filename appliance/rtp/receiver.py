@@ -23,7 +23,7 @@ class StreamReceiver:
         self._clock = clock or MediaClock()
         self._feedback: ReceiverFeedback | None = None
         self._payload_type = -1
-        self._rtx_payload_type = -1
+        self._rtx_payload_type = self._red_payload_type = -1
         self._ssrc = 0
         self._retired: deque[int] = deque(maxlen=_RETIRED)
         self._packets = 0
@@ -36,6 +36,7 @@ class StreamReceiver:
         """The connection stands: packets follow, reports may be sent."""
         self._payload_type = parameters.payload_type
         self._rtx_payload_type = -1 if parameters.rtx_payload_type is None else parameters.rtx_payload_type
+        self._red_payload_type = -1 if parameters.red_payload_type is None else parameters.red_payload_type
         self._feedback = ReceiverFeedback(self._timeline, transport, parameters)
         self._ssrc = parameters.ssrc
 
@@ -57,7 +58,7 @@ class StreamReceiver:
         feedback = self._feedback
         if feedback is None:
             return None
-        if header.payload_type == self._payload_type:
+        if header.payload_type in (self._payload_type, self._red_payload_type):
             if header.ssrc != self._ssrc and not self._follow(header.ssrc, feedback, arrival_ns):
                 return None
             if not feedback.clock.has_origin:

@@ -106,6 +106,17 @@ def test_chromiums_offer_gets_h264_in_mode_1_and_opus() -> None:
     assert not any("toffset" in line for line in text)
 
 
+def test_redundant_audio_is_taken_where_both_ends_know_it() -> None:
+    taken = choose_sections(sdp.parse(CHROMIUM), "recvonly")
+    assert taken[0].red == 63
+    text = negotiation._lines(negotiation.answered_section(taken[0], "recvonly", 1, 2), TRANSPORT, "s", offer=False)
+    assert {"m=audio 9 UDP/TLS/RTP/SAVPF 111 63", "a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"} <= set(text)
+    # An offer may prefer it; what it carries is Opus all the same.
+    assert check_answer(offered(), sdp.parse(answer_to()))["audio"].red == 63
+    without = choose_sections(sdp.parse(CHROMIUM.replace("111/111", "9/9")), "recvonly")
+    assert without[0].red is None
+
+
 def test_gstreamers_offer_is_taken_though_a_bundled_section_has_port_0() -> None:
     taken = choose_sections(sdp.parse(GSTREAMER), "recvonly")
     assert [(index, agreed.codec.name) for index, agreed in taken.items()] == [(0, "h264"), (1, "opus")]
