@@ -12,7 +12,8 @@ FIRST_REPEAT_NS = 100 * _MS
 MOST_REPEAT_NS = 250 * _MS
 # An answer later than its expected time by this is taken for lost. Machines and pacers take some ms now and then.
 LEAST_MARGIN_NS = 10 * _MS
-# Where repairs fail, each first request goes out twice, so far apart that a burst takes only one of them.
+# Where first requests fail, and whenever one has failed, a request goes out twice, so far apart that a burst takes only
+# one of the two.
 ECHO_NS = 18 * _MS
 _FAILING, _MOST_FAILING = 0.012, 0.4
 # Waited for: four requests, within these bounds. Beyond them a keyframe is the quicker repair.
@@ -31,7 +32,7 @@ class _Missing:
     give_up_ns: int
     asked_ns: int = 0
     asked_before_ns: int = 0  # the request before the latest one
-    asked: int = 0  # requests; the echo of the first one does not count
+    asked: int = 0  # requests, without their echoes
     echo_due: bool = False
     guessed: bool = False
 
@@ -146,17 +147,15 @@ class NackList:
                 entry.echo_due = False
                 entry.ask_ns = entry.asked_ns + self.repeat_ns
                 continue
-            if not entry.asked:
-                entry.echo_due = self._echoes
+            entry.echo_due = self._echoes(entry.asked)
             entry.asked += 1
             entry.asked_before_ns, entry.asked_ns = entry.asked_ns, now_ns
             entry.ask_ns = now_ns + (ECHO_NS if entry.echo_due else self.repeat_ns)
         return due
 
-    @property
-    def _echoes(self) -> bool:
+    def _echoes(self, asked: int) -> bool:
         # On a short way the next request is nearly as quick.
-        return self._failing > _FAILING and self.repeat_ns > 2 * ECHO_NS
+        return (asked > 0 or self._failing > _FAILING) and self.repeat_ns > 2 * ECHO_NS
 
     def given_up(self, now_ns: int) -> int | None:
         """The last sequence number that is not waited for any longer, if any."""
