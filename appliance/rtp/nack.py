@@ -19,7 +19,7 @@ _FAILING, _MOST_FAILING = 0.012, 0.4
 # Waited for: four requests, within these bounds. Beyond them a keyframe is the quicker repair.
 REQUESTS = 4
 GIVE_UP_NS = 300 * _MS
-MOST_GIVE_UP_NS = 800 * _MS
+MOST_GIVE_UP_NS = 600 * _MS
 GIVE_UP_UNREPAIRED_NS = 60 * _MS
 # More holes than this are no line to repair: a keyframe is cheaper.
 MAX_MISSING = 400

@@ -85,12 +85,12 @@ def test_a_short_way_has_no_need_of_echoes() -> None:
     assert asked_ms(nacks, 60) == [5, 25, 45]
 
 
-def test_a_hole_is_waited_for_four_requests_on_a_long_way_and_never_for_a_second() -> None:
+def test_a_hole_is_waited_for_four_requests_on_a_long_way_and_never_for_long() -> None:
     nacks = NackList()
-    repairs(nacks, 40, 160)
-    assert nacks.give_up_ns == (5 + 4 * 170) * MS
+    repairs(nacks, 40, 110)
+    assert nacks.give_up_ns == (5 + 4 * 120) * MS
     repairs(nacks, 40, 900)
-    assert nacks.give_up_ns == 800 * MS
+    assert nacks.give_up_ns == 600 * MS
 
 
 def test_a_fast_line_is_asked_at_most_each_20_ms() -> None:
