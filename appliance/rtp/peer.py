@@ -13,11 +13,11 @@ from aiortc import RTCDtlsFingerprint, RTCDtlsParameters, RTCIceParameters
 
 from appliance.errors import NegotiationFailed
 
-from . import negotiation, sdp
+from . import negotiation, sdp, sdp_text
 from .audio_receiver import AudioReceiver
 from .clock_recovery import SessionTimeline
 from .ice import IceConfig, IceServerConfig
-from .negotiation import Agreed, LocalSection
+from .negotiation import Agreed
 from .plane import StreamParameters
 from .sender import AudioSender
 from .session_clock import SessionClock, random_ssrc
@@ -42,7 +42,7 @@ class Peer:
         self._session_clock = SessionClock()
         self._stream = secrets.token_hex(12)
         self._session_id = secrets.randbits(62)
-        self._offered: tuple[LocalSection, ...] = ()
+        self._offered: tuple[sdp_text.LocalSection, ...] = ()
         self._video_sender: VideoSender | None = None
         self._audio_sender: AudioSender | None = None
         self._video_receiver: VideoReceiver | None = None
@@ -112,7 +112,7 @@ class Peer:
             for mid, kind in (("0", "audio"), ("1", "video"))
         )
         local = self._transport.describe("actpass")
-        return negotiation.write(
+        return sdp_text.write(
             local, self._offered, session_id=self._session_id, stream=self._stream, bundle=True, offer=True
         )
 
@@ -144,7 +144,7 @@ class Peer:
             for index, section in enumerate(offer.sections)
         ]
         local = self._transport.describe("passive" if tagged.setup == "active" else "active")
-        text = negotiation.write(
+        text = sdp_text.write(
             local, sections, session_id=self._session_id, stream=self._stream, bundle=bool(offer.bundle), offer=False
         )
         self._connect(offer, {agreed.section.kind: agreed for agreed in taken.values()})

@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import NegotiationFailed
-from appliance.rtp import negotiation, sdp
-from appliance.rtp.negotiation import LocalTransport, check_answer, choose_sections, offered_section
+from appliance.rtp import negotiation, sdp, sdp_text
+from appliance.rtp.negotiation import check_answer, choose_sections, offered_section
 from appliance.rtp.peer import IceConfig, Peer
 from appliance.rtp.sdp import Candidate
+from appliance.rtp.sdp_text import LocalTransport
 
 from .rtp_sdps import CHROMIUM, GSTREAMER, WERIFT
 
@@ -23,13 +24,13 @@ TRANSPORT = LocalTransport(
 )
 
 
-def offered(direction: str = "sendonly") -> tuple[negotiation.LocalSection, ...]:
+def offered(direction: str = "sendonly") -> tuple[sdp_text.LocalSection, ...]:
     return (offered_section("audio", "0", direction, 10, 0), offered_section("video", "1", direction, 20, 21))
 
 
 def answer_to(direction: str = "sendonly") -> str:
     """A far end's good answer to our offer: ours, turned round."""
-    text = negotiation.write(TRANSPORT, offered(direction), session_id=1, stream="s", bundle=True, offer=False)
+    text = sdp_text.write(TRANSPORT, offered(direction), session_id=1, stream="s", bundle=True, offer=False)
     return text.replace(f"a={direction}", f"a={negotiation.OPPOSITE[direction]}").replace("a=setup:", "a=setup:passive")
 
 
@@ -98,7 +99,7 @@ def test_candidates_in_one_section_only_are_found() -> None:
 def test_chromiums_offer_gets_h264_in_mode_1_and_opus() -> None:
     taken = choose_sections(sdp.parse(CHROMIUM), "recvonly")
     assert (taken[0].codec.payload_type, taken[1].codec.payload_type, taken[1].rtx) == (111, 109, 114)
-    text = negotiation._lines(negotiation.answered_section(taken[1], "recvonly", 1, 2), TRANSPORT, "s", offer=False)
+    text = sdp_text.lines_of(negotiation.answered_section(taken[1], "recvonly", 1, 2), TRANSPORT, "s", offer=False)
     assert "m=video 9 UDP/TLS/RTP/SAVPF 109 114" in text
     assert "a=rtcp-fb:109 transport-cc" not in text
     assert "a=rtcp-fb:109 goog-remb" in text
@@ -109,7 +110,7 @@ def test_chromiums_offer_gets_h264_in_mode_1_and_opus() -> None:
 def test_redundant_audio_is_taken_where_both_ends_know_it() -> None:
     taken = choose_sections(sdp.parse(CHROMIUM), "recvonly")
     assert taken[0].red == 63
-    text = negotiation._lines(negotiation.answered_section(taken[0], "recvonly", 1, 2), TRANSPORT, "s", offer=False)
+    text = sdp_text.lines_of(negotiation.answered_section(taken[0], "recvonly", 1, 2), TRANSPORT, "s", offer=False)
     assert {"m=audio 9 UDP/TLS/RTP/SAVPF 111 63", "a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111"} <= set(text)
     # An offer may prefer it; what it carries is Opus all the same.
     assert check_answer(offered(), sdp.parse(answer_to()))["audio"].red == 63
@@ -129,7 +130,7 @@ def test_werifts_offer_is_taken_without_its_data_channel() -> None:
         (1, "opus", 98),
     ]
     refused = negotiation.refused_section(sdp.parse(WERIFT).sections[2])
-    lines = negotiation._lines(refused, TRANSPORT, "s", offer=False)
+    lines = sdp_text.lines_of(refused, TRANSPORT, "s", offer=False)
     assert lines[0] == "m=application 0 UDP/DTLS/SCTP webrtc-datachannel"
 
 
