@@ -48,9 +48,10 @@ class LazyGroup(click.Group):
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="bridgepoint")
+# readable=False: whether the state directory may be read matters to the commands that do, not to `status`.
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     envvar="BRIDGEPOINT_STATE_DIR",
     default=STATE_DIR,
     show_default=True,
@@ -58,7 +59,7 @@ class LazyGroup(click.Group):
 )
 @click.option(
     "--socket",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     envvar="BRIDGEPOINT_SOCKET",
     default=SOCKET,
     show_default=True,
@@ -66,7 +67,7 @@ class LazyGroup(click.Group):
 )
 @click.option(
     "--defaults",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     default=DEFAULTS,
     show_default=True,
     help="The image's settings, under those of the unit; need not exist.",

@@ -4,7 +4,8 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,16 +14,19 @@ from typing import Any
 from . import settings_store
 from .board.gpio import GpioBoard
 from .board.lights import lights_for
+from .board.presses import HoldOff
 from .control.server import ControlServer
 from .errors import ControlError, DeviceError
 from .intent import Intent, IntentFile
 from .meeting import Meeting
 from .minutes.keeper import Minutes
 from .minutes.segments import FOLDER as MINUTES_FOLDER
+from .problems import storage_code
 from .routing import MediaRouter
 from .settings import Meeting as MeetingSettings
 from .settings import Settings
-from .state import ApplianceState, MeetingState, StateStore
+from .state import ApplianceState, StateStore
+from .state_folder import held
 from .supervisor import Backoff, Supervisor
 from .uplink.factory import open_session
 from .uplink.ghosts import Ghosts
@@ -32,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # A worker that kept failing is forgiven after it has run this long.
 CALM_S = 10.0
+# What could not be saved is tried again so often: the card may have been emptied meanwhile.
+SAVE_AGAIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,14 @@ class EngineOptions:
 class Engine:
     """Every part of a unit, and the commands that people give it (control.server.Commands)."""
 
-    def __init__(self, options: EngineOptions, settings: Settings, store: StateStore) -> None:
+    def __init__(
+        self,
+        options: EngineOptions,
+        settings: Settings,
+        store: StateStore,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._options = options
         self._settings = settings
         self._store = store
@@ -56,6 +69,8 @@ class Engine:
         self._intent = Intent(muted=settings.audio.join_muted)
         self._intent_file = IntentFile(options.state_dir / "intent.json", self._intent)
         self._saving: set[asyncio.Task[None]] = set()
+        self._is_saved = True
+        self._presses = HoldOff(now)
         self._meeting = Meeting(
             store, self._supervisor, {meeting.id: meeting for meeting in settings.meetings}, self._open_session
         )
@@ -78,6 +93,7 @@ class Engine:
                 jobs.create_task(self._meeting.run())
                 jobs.create_task(self._show_lights())
                 jobs.create_task(self._count())
+                jobs.create_task(self._keep_saved())
                 # After the meeting: its first look must find the unit back in the meeting that it returns to.
                 jobs.create_task(self._supervisor.keep("minutes", self._minutes.run, backoff=Backoff(5.0, 60.0)))
 
@@ -93,6 +109,7 @@ class Engine:
                 log.info("back into meeting %s, where the unit was when it stopped", self._intent.meeting_id)
             except ControlError as error:
                 log.warning("cannot return to the meeting: %s", error)
+                self._store.raise_problem("meeting-gone", str(error))
 
     def _endpoints(self, meeting_id: str) -> tuple[str, ...]:
         return next(((m.send_url, m.receive_url) for m in self._settings.meetings if m.id == meeting_id), ())
@@ -133,7 +150,18 @@ class Engine:
             await self._intent_file.save(intent)
         except OSError as error:
             log.error("the intent cannot be saved (%s): a power cut would end the meeting", error)
-            self._store.raise_problem("storage-failing", str(error))
+            self._is_saved = False
+            self._store.raise_problem(storage_code(error), str(error))
+        else:
+            self._is_saved = True
+            self._store.clear_problem("storage-failing", "storage-full")
+
+    async def _keep_saved(self) -> None:
+        """Save again what could not be saved."""
+        while True:
+            await asyncio.sleep(SAVE_AGAIN_S)
+            if not self._is_saved:
+                await self._save(self._intent)
 
     async def saved(self) -> None:
         """Wait for what is being written."""
@@ -166,10 +194,10 @@ class Engine:
         self._router.set_camera(on)
         self._remember(camera_on=on)
 
-    def press(self, button: str) -> None:
+    async def press(self, button: str) -> None:
         """Press a button of the board, or what stands for it where there is none."""
         if self._board is not None:
-            self._board.press(button)
+            await self._board.press(button)
         else:
             self._button_pressed(button)
 
@@ -180,10 +208,13 @@ class Engine:
         return self._store.changes()
 
     def _button_pressed(self, button: str) -> None:
+        if not self._presses.admits(button):
+            log.info("button: %s once more at once; taken for the same press", button)
+            return
         log.info("button: %s", button)
         if button == "mute":
             self.mute(on=not self._store.state.muted)
-        elif self._store.state.meeting.state is MeetingState.STANDBY:
+        elif self._meeting.wanted is None:
             try:
                 self.join()
             except ControlError as error:
@@ -194,7 +225,11 @@ class Engine:
 
 async def serve(options: EngineOptions) -> None:
     """Run a unit until SIGTERM or SIGINT."""
-    options.state_dir.mkdir(parents=True, exist_ok=True)
+    with held(options.state_dir):
+        await _serve(options)
+
+
+async def _serve(options: EngineOptions) -> None:
     loaded = settings_store.load(options.state_dir, options.defaults)
     settings = loaded.settings
     store = StateStore(ApplianceState(unit_name=settings.unit.name, language=settings.unit.language))

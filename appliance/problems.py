@@ -3,6 +3,7 @@
 A Problem is shown alike on lights, TV, panel and command line, so its words stand here once.
 """
 
+import errno
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,6 +63,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "Kiểm tra dây cắm và nguồn của loa.",
         "The speaker cannot be played to.",
         "Check the speaker's cable and power.",
+    ),
+    "sound-failing": ProblemText(
+        "fault",
+        "Âm thanh của thiết bị bị treo; trung tâm không nghe được phòng này.",
+        "Rút micrô và loa rồi cắm lại; nếu vẫn còn, tắt rồi bật nguồn.",
+        "The unit's sound hangs; the centre does not hear this room.",
+        "Unplug microphone and speaker and plug them in again; if it stays, switch the power off and on.",
     ),
     "screen-missing": ProblemText(
         "warning",
@@ -126,6 +134,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "No meeting is configured.",
         "Call the technician of the central office.",
     ),
+    "meeting-gone": ProblemText(
+        "warning",
+        "Cuộc họp trước đó không còn trong cài đặt.",
+        "Nhấn START để vào họp; nếu không đúng, gọi cho cán bộ kỹ thuật.",
+        "The meeting that the unit was in is no longer in the settings.",
+        "Press START to join; if that is wrong, call the technician.",
+    ),
     "settings-spoiled": ProblemText(
         "fault",
         "Tệp cài đặt bị hỏng; thiết bị chạy với cài đặt mặc định.",
@@ -147,6 +162,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The memory card cannot be written.",
         "Tell the technician; the card needs replacing.",
     ),
+    "storage-full": ProblemText(
+        "warning",
+        "Thẻ nhớ đã đầy.",
+        "Báo cán bộ kỹ thuật; cần xóa bớt tệp.",
+        "The memory card is full.",
+        "Tell the technician; files need removing.",
+    ),
     "board-missing": ProblemText(
         "warning",
         "Không dùng được nút bấm và đèn.",
@@ -155,6 +177,11 @@ CATALOGUE: dict[str, ProblemText] = {
         "Use the panel; tell the technician.",
     ),
 }
+
+
+def storage_code(error: OSError) -> str:
+    """Which row a failed write is: a full card needs room, not replacing."""
+    return "storage-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "storage-failing"
 
 
 @dataclass(frozen=True, slots=True)

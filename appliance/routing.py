@@ -9,8 +9,10 @@ from typing import Any
 
 from .errors import ControlError, UplinkError
 from .lipsync import PlayoutDelay
+from .media.clock import MediaClock
 from .media.pipe import Kind
 from .media.values import AudioBlock, EncodedFrame
+from .room_sound import RoomSound
 from .settings import Settings
 from .state import ApplianceState, MeetingState, StateStore, WorkerState, WorkerStatus
 from .supervisor import Backoff, Supervisor
@@ -32,16 +34,25 @@ class MediaRouter:
     """Owns the workers' handles. It is what a session calls (SessionEvents) and what workers report to."""
 
     def __init__(
-        self, settings: Settings, store: StateStore, session: Callable[[], Session | None], tap_dir: Path | None
+        self,
+        settings: Settings,
+        store: StateStore,
+        session: Callable[[], Session | None],
+        tap_dir: Path | None,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`session` gives the session of now, or None outside a meeting."""
         self._settings = settings
         self._store = store
         self._session = session
         self._tap_dir = str(tap_dir) if tap_dir else None
+        self._now = now
+        self._running_since: dict[str, float] = {}
         self._connected: Callable[[], None] = lambda: None
         self._lost: Callable[[UplinkError], None] = lambda error: None
         self._delay = PlayoutDelay()
+        self._room_sound = RoomSound(self._send_sound, store, settings.audio, MediaClock())
         self._scene: dict[str, Any] = {}
         self._codes: dict[str, str | None] = {}
         self._snapshots: dict[int, asyncio.Future[bytes]] = {}
@@ -62,6 +73,7 @@ class MediaRouter:
                 failed = self._failure_counter(name)
                 jobs.create_task(supervisor.keep(f"{name} worker", worker.run, backoff=_QUICK, failed=failed))
             jobs.create_task(self._follow_state())
+            jobs.create_task(self._room_sound.run())
 
     async def snapshot(self) -> bytes:
         """What the screen shows now, as JPEG."""
@@ -169,24 +181,30 @@ class MediaRouter:
             block = session.pull_audio(time_ns) if session is not None else None
             if block is None:
                 self.sound.send(Kind.AUDIO, b"", 0)
-                self._sync(self._delay.alone(session.picture_delay_ns() if session is not None else None))
+                self._follow(self._delay.alone(session.picture_delay_ns() if session is not None else None))
             else:
                 self.sound.send(Kind.AUDIO, block.samples, block.pts_ns)
-                self._sync(self._delay.played(block.pts_ns, time_ns))
-        elif kind is Kind.AUDIO and session is not None:
-            session.send_audio(AudioBlock(payload, time_ns))
+                self._follow(self._delay.played(block.pts_ns, time_ns))
+        elif kind is Kind.AUDIO:
+            self._room_sound.block(payload, time_ns)
+
+    def _follow(self, delay_ns: int | None) -> None:
+        """The picture keeps with the sound. None: as before."""
+        if delay_ns is not None:
+            self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
+
+    def _send_sound(self, block: AudioBlock) -> None:
+        session = self._session()
+        if session is not None:
+            session.send_audio(block)
 
     def _sound_report(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "status":
                 self._note_problem("microphone", message.pop("problem", None))
                 self._note_problem("speaker", message.pop("sink_problem", None))
-                self._store.set_numbers("sound", message)
-
-    def _sync(self, delay_ns: int | None) -> None:
-        """`delay_ns`: of pictures from now on; None: no change."""
-        if delay_ns is not None:
-            self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
+                self._room_sound.works()
+                self._store.set_numbers("sound", message | {"filled": self._room_sound.filled})
 
     # the screen worker
 
@@ -238,10 +256,12 @@ class MediaRouter:
     ) -> WorkerProcess:
         def running(pid: int | None) -> None:
             restarts = self._store.state.workers.get(name, WorkerStatus()).restarts
+            self._running_since.pop(name, None)
             if pid is None:
                 self._store.set_worker(name, WorkerStatus(WorkerState.STOPPED, None, restarts))
                 return
             log.info("%s worker: running as %s", name, pid)
+            self._running_since[name] = self._now()
             self._store.set_worker(name, WorkerStatus(WorkerState.RUNNING, pid, restarts))
             if name == "screen":
                 self._scene = {}
@@ -254,20 +274,17 @@ class MediaRouter:
         def failed(error: Exception, attempt: int) -> None:
             restarts = self._store.state.workers.get(name, WorkerStatus()).restarts + 1
             self._store.set_worker(name, WorkerStatus(WorkerState.FAILED, None, restarts))
-            if attempt + 1 >= FAILURES_TO_TELL:
+            if name == "sound":
+                self._room_sound.failed(error)
+            elif attempt + 1 >= FAILURES_TO_TELL:
                 self._store.raise_problem("worker-failing", f"{name}: {error}")
 
         return failed
 
     def withdraw_worker_problem(self, calm_s: float) -> None:
-        """Called now and then: withdraw `worker-failing` when every worker has run for a while."""
-        workers = self._store.state.workers.values()
-        told = [problem for problem in self._store.state.problems if problem.code == "worker-failing"]
-        if (
-            told
-            and time.time() - told[0].since_unix_s > calm_s
-            and all(w.state is WorkerState.RUNNING for w in workers)
-        ):
+        """Called now and then: withdraw `worker-failing` when every worker has run for so long."""
+        since = self._running_since
+        if since.keys() == self._store.state.workers.keys() and max(since.values(), default=0) <= self._now() - calm_s:
             self._store.clear_problem("worker-failing")
 
     def _note_problem(self, part: str, problem: dict[str, Any] | None) -> None:

@@ -30,16 +30,20 @@ class WorkerProcess:
         on_media: Callable[[Kind, bytes, int, bool], None],
         on_report: Callable[[dict[str, Any]], None],
         on_running: Callable[[int | None], None],
+        *,
+        is_quiet: bool = False,
     ) -> None:
         """`configure` is asked for the first message at each start, so that a new process gets the state of now.
 
-        `on_running` gets the process id when the worker is ready, and None when it is gone.
+        `on_running` gets the process id when the worker is ready, and None when it is gone. The log of a quiet worker
+        is thrown away.
         """
         self._name = name
         self._configure = configure
         self._on_media = on_media
         self._on_report = on_report
         self._on_running = on_running
+        self._stderr = asyncio.subprocess.DEVNULL if is_quiet else None
         self._pipe: WorkerPipe | None = None
         self._heard = 0.0
         self._ready = False
@@ -69,6 +73,7 @@ class WorkerProcess:
                 str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
+                stderr=self._stderr,
             )
         except OSError as error:
             ours.close()

@@ -10,6 +10,7 @@ from fractions import Fraction
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from appliance.media.clock import NS_PER_S
 from appliance.media.h264_level import level_idc
@@ -24,6 +25,8 @@ _IN_PLACE_DOWN = 0.85
 # More bits are never urgent, and each opening costs a keyframe.
 _LEAST_TIME_BETWEEN_RAISES_NS = 2 * NS_PER_S
 _TIME_BASE = Fraction(1, 1_000_000)
+# AVColorSpace: the matrix of BT.601.
+_SMPTE170M = 6
 
 
 class X264Encoder:
@@ -97,6 +100,7 @@ class X264Encoder:
         codec.time_base, codec.framerate = _TIME_BASE, Fraction(self._fps)
         codec.bit_rate = bps
         codec.thread_count = 1
+        _describe_colours(codec)
         codec.options = {
             "preset": "ultrafast",
             "tune": "zerolatency",
@@ -117,6 +121,14 @@ class X264Encoder:
         self._opened_ns = pts_ns
         self.openings += 1
         return codec
+
+
+def _describe_colours(codec: VideoCodecContext) -> None:
+    """Say in the stream (VUI, H.264 annex E) what `fit` makes: else each decoder guesses, by size or by habit."""
+    codec.color_range = ColorRange.MPEG
+    codec.color_primaries = ColorPrimaries.BT709
+    codec.color_trc = ColorTrc.BT709
+    codec.colorspace = _SMPTE170M
 
 
 def _within_limits(bps: int) -> int:

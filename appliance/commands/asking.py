@@ -1,5 +1,6 @@
 """What the commands that ask the engine share: the question, the exit status, errors for people and for programs."""
 
+import errno
 import json
 import os
 import sys
@@ -43,6 +44,8 @@ def print_json(value: Any) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """The whole file or none: a picture or table cut off would be taken for a fault of the unit."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_bytes(content)

@@ -22,6 +22,8 @@ FREEZE_NS = 100_000_000
 HEARD_GAP_MS = 60.0
 # Less is found by a drop-out's margins (soundmark).
 STEADY_SAMPLES = SAMPLE_RATE // 100
+# Samples up to here are no sound (about -60 dBFS).
+QUIET = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def read_recording(folder: Path, name: str) -> Recording:
     if not raw.exists() or not index.exists():
         return Recording(np.zeros(0, np.int16), 0)
     samples = np.fromfile(raw, np.int16)
-    marks = np.fromfile(index, np.int64)
+    marks: npt.NDArray[np.int64] = np.fromfile(index, np.int64)
     marks = marks[: len(marks) // 2 * 2].reshape(-1, 2)
     if not len(marks):
         return Recording(np.zeros(0, np.int16), 0)
@@ -96,7 +98,7 @@ def video_figures(shown: list[ShownFrame], until_ns: int, since_ns: int | None =
         if frame.captured_ns > newest:
             newest = frame.captured_ns
             news.append(frame.shown_ns)
-    ends = np.array([*news, max(until_ns, news[-1])]) if news else np.zeros(0, np.int64)
+    ends: npt.NDArray[np.int64] = np.array([*news, max(until_ns, news[-1])] if news else [], np.int64)
     gaps = np.diff(ends)
     freezes = gaps[gaps > FREEZE_NS]
     return {
@@ -126,7 +128,9 @@ def audio_gaps(mic: Recording, speaker: Recording) -> list[float]:
             # The first reaches back to the start: what was not found there may not have been heard.
             stretches.append((place if stretches else 0, delay))
     if not stretches:
-        # Not a word of it was found again: where the microphone had sound, nothing was heard.
+        if np.abs(heard.astype(np.int32)).max(initial=0) > QUIET:
+            return []  # a pure tone or a call of a second: heard, but nowhere found for certain
+        # Not a sound was heard: all that the microphone had is missing.
         stretches, heard = [(0, 0)], np.zeros(len(mic.samples), np.int16)
     ends = [place for place, _ in stretches[1:]] + [len(mic.samples)]
     lengths: list[int] = []
@@ -152,6 +156,8 @@ def share_percent(part_ms: float, whole_s: float) -> float:
 
 def _heard_on_line_of(mic: Recording, speaker: Recording) -> npt.NDArray[np.int16]:
     """What was played, from the sample on that was heard when the microphone's record begins."""
+    if not len(mic.samples) or not len(speaker.samples):
+        return speaker.samples[:0]  # a record without samples has no time, either
     lead = (speaker.start_ns - mic.start_ns) * SAMPLE_RATE // NS
     return speaker.samples[-lead:] if lead < 0 else np.concatenate((np.zeros(lead, np.int16), speaker.samples))
 

@@ -1,4 +1,4 @@
-"""Decide what a session carries: what our offers and answers say, which codecs; and whether the far end's answer will do.
+"""Decide what a session carries: what our offers and answers say, and whether the far end's answer will do.
 
 We are strict where half a session would result (a refused stream, another codec, a second transport) and lenient where
 servers in the wild are sloppy without harm.
@@ -61,15 +61,15 @@ def _red(payload_type: int, of: int) -> Codec:
 def check_transport(description: Description) -> Section:
     """The section that carries the transport, or the reason why no connection can come of it."""
     if all(section.rejected for section in description.sections):
-        raise NegotiationFailed("the MCU refuses both sound and picture; check the meeting's address and rights")
+        raise NegotiationFailed("the far end refuses both sound and picture; check the meeting's address and rights")
     tagged = description.transport_section()
     if not tagged.ufrag or not tagged.password:
-        raise NegotiationFailed("the MCU's session description carries no ICE credentials")
+        raise NegotiationFailed("the far end's session description has no ICE credentials")
     if not tagged.fingerprints:
-        raise NegotiationFailed("the MCU's session description carries no certificate fingerprint (SHA-256 or longer)")
+        raise NegotiationFailed("the far end's session description has no certificate fingerprint (SHA-256 or longer)")
     if not description.candidates():
         raise NegotiationFailed(
-            "the MCU names no network address (ICE candidate) we can send to; check the MCU's address settings"
+            "the far end names no network address (ICE candidate) we can send to; check its address settings"
         )
     return tagged
 

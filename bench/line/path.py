@@ -57,6 +57,12 @@ def missing() -> str | None:
         return "iproute2 is not installed (tools/setup bench)"
     if not Path("/dev/net/tun").exists():
         return "the kernel has no TUN device here (/dev/net/tun): load the module tun, or give it to the container"
+    # Root in an ordinary container may make no namespace, whatever its uid says.
+    name = f"{_PREFIX}-try-{os.getpid()}"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        return f"no network namespaces here: {tried.stderr.strip()}"
+    subprocess.run(["ip", "netns", "delete", name], check=True, capture_output=True)
     return None
 
 

@@ -16,6 +16,7 @@ from appliance.meeting import Meeting
 from appliance.settings import Meeting as MeetingSettings
 from appliance.state import ApplianceState, MeetingState, StateStore
 from appliance.supervisor import Supervisor, TooManyBugsError
+from appliance.uplink.http import unusable
 
 
 def meeting_settings(meeting_id: str) -> MeetingSettings:
@@ -134,6 +135,33 @@ async def test_leaving_says_goodbye_and_is_standby_at_once() -> None:
         assert session.said_goodbye
 
 
+async def test_joining_and_leaving_show_at_once_what_is_wanted() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        assert (room.meeting.status.state, room.meeting.status.meeting_id) == (MeetingState.JOINING, "a")
+        await room.session(1)
+        room.meeting.connected()
+        room.meeting.join("b")
+        assert (room.meeting.status.state, room.meeting.status.meeting_id) == (MeetingState.JOINING, "b")
+        room.meeting.connected()
+        assert room.meeting.status.state is MeetingState.JOINING, "the old meeting's session says nothing of the new"
+        room.meeting.leave()
+        room.meeting.join("a")
+        assert room.meeting.status.state is MeetingState.JOINING
+        assert room.meeting.wanted == "a"
+
+
+async def test_a_session_that_fails_while_the_room_leaves_it_is_nobody_s_worry() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        (await room.session(1)).outcome.set_exception(MediaLost("nothing arrives"))
+        room.meeting.join("b")
+        await room.session(2)
+        assert room.meeting.status.state is MeetingState.JOINING
+        assert room.store.state.problems == ()
+        assert room.waits == []
+
+
 async def test_joining_another_meeting_leaves_the_first() -> None:
     async with a_room() as room:
         room.meeting.join("a")
@@ -170,6 +198,36 @@ async def test_rejected_credentials_are_a_fault_with_slow_tries() -> None:
         await room.session(2)
         assert room.meeting.status.state is MeetingState.FAULT
         assert room.waits[0] >= 30
+
+
+async def test_any_refusal_is_a_fault_and_a_busy_or_unreachable_mcu_is_none() -> None:
+    refusal = UplinkError("the WHIP server answers 404: it refuses", problem="mcu-answer")
+    for error in (refusal, unusable("the certificate is not trusted")):
+        async with a_room() as room:
+            room.meeting.join("a")
+            (await room.session(1)).outcome.set_exception(error)
+            await room.session(2)
+            assert room.meeting.status.state is MeetingState.FAULT
+    for error in (UplinkError("no route"), UplinkError("503", problem="mcu-busy")):
+        async with a_room() as room:
+            room.meeting.join("a")
+            (await room.session(1)).outcome.set_exception(error)
+            await room.session(2)
+            assert room.meeting.status.state is MeetingState.JOINING
+
+
+async def test_tries_are_counted_since_the_meeting_was_last_live() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        for number in (1, 2):
+            (await room.session(number)).outcome.set_exception(UplinkError("no route"))
+        third = await room.session(3)
+        assert room.meeting.status.attempts == 2
+        room.meeting.connected()
+        assert room.meeting.status.attempts == 0
+        third.outcome.set_exception(MediaLost("nothing arrives"))
+        await room.session(4)
+        assert room.meeting.status.attempts == 1
 
 
 async def test_an_unknown_meeting_is_refused_and_changes_nothing() -> None:

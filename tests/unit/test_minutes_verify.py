@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.commands.minutes_words import list_lines, show_lines
@@ -214,7 +214,7 @@ def test_odd_files_are_named(folder: Path) -> None:
     assert chain_of(folder).broken is None
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(st.integers(0, 10**6), st.integers(0, 7))
 def test_every_flipped_bit_is_found(folder: Path, at: int, bit: int) -> None:
     (path,) = segments(folder)
@@ -254,7 +254,7 @@ def test_whatever_a_line_is_it_is_opened_or_refused(line: bytes) -> None:
         opened(line)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_whatever_stands_in_a_file_it_is_read_to_its_end(tmp_path: Path, parts: list[bytes]) -> None:
     path = tmp_path / "00000001.jsonl"
@@ -290,7 +290,7 @@ _FIELDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(st.lists(_FIELDS, max_size=8))
 def test_lines_that_a_stranger_has_sealed_never_crash_a_reader(tmp_path: Path, fields: list[dict[str, object]]) -> None:
     content, previous = b"", GENESIS

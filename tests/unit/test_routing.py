@@ -8,10 +8,10 @@ import pytest
 
 from appliance.errors import ControlError
 from appliance.media.pipe import Kind
-from appliance.media.values import AudioBlock, EncodedFrame
+from appliance.media.values import SILENCE, AudioBlock, EncodedFrame
 from appliance.routing import FAILURES_TO_TELL, MediaRouter, scene_of
 from appliance.settings import Settings
-from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore, WorkerState, WorkerStatus
+from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore
 from appliance.worker_process import WorkerProcess
 
 KEYFRAME = EncodedFrame(b"\0\0\0\1\x65", 7, True)
@@ -56,7 +56,8 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = StateStore(ApplianceState(unit_name="Xã Tân Lập"))
         self.session: RecordedSession | None = RecordedSession()
-        self.router = MediaRouter(Settings(), self.store, lambda: self.session, None)
+        self.now = 100.0
+        self.router = MediaRouter(Settings(), self.store, lambda: self.session, None, now=lambda: self.now)
         self.commands: dict[str, list[dict[str, Any]]] = {}
         self.media: dict[str, list[tuple[Kind, bytes, int, bool]]] = {}
         for name in ("camera", "sound", "screen"):
@@ -93,6 +94,22 @@ def test_picture_and_sound_of_the_room_go_to_the_session_and_nowhere_without_one
     bench.router._camera_media(Kind.VIDEO, KEYFRAME.data, 8, True)
     bench.router._sound_media(Kind.AUDIO, bytes(1920), 10, False)
     assert (len(session.video), len(session.audio)) == (1, 1)
+
+
+async def test_while_the_sound_worker_is_away_the_session_gets_silence(bench: Bench) -> None:
+    session = bench.session
+    assert session is not None
+    filling = asyncio.ensure_future(bench.router._room_sound.run())
+    async with asyncio.timeout(5):
+        while len(session.audio) < 3:
+            await asyncio.sleep(0.005)
+    filling.cancel()
+    assert {block.samples for block in session.audio} == {SILENCE}
+    bench.router._sound_report({"type": "status", "played": 1})
+    assert bench.store.state.numbers["sound"]["filled"] >= 3
+    for _ in range(2):
+        bench.router._failure_counter("sound")(RuntimeError("silent"), 0)
+    assert [problem.code for problem in bench.store.state.problems] == ["sound-failing"]
 
 
 def test_each_pull_of_the_speaker_is_answered_even_when_there_is_nothing(bench: Bench) -> None:
@@ -194,8 +211,18 @@ def test_a_worker_that_keeps_failing_is_told_and_forgiven_when_all_run_again(ben
     assert bench.store.state.workers["camera"].restarts == FAILURES_TO_TELL
     bench.router.withdraw_worker_problem(0.0)
     assert bench.store.state.problems != ()
-    bench.store.set_worker("camera", WorkerStatus(WorkerState.RUNNING, 1, FAILURES_TO_TELL))
-    bench.router.withdraw_worker_problem(-1.0)
+    for worker in (bench.router.camera, bench.router.sound, bench.router.screen):
+        worker._on_running(1)
+    for _ in range(5):
+        # It runs a little, and dies again: the trouble is not over.
+        bench.now += 8.0
+        bench.router.withdraw_worker_problem(10.0)
+        bench.router.camera._on_running(None)
+        failed(RuntimeError("gone"), 0)
+        bench.router.camera._on_running(1)
+        assert [problem.code for problem in bench.store.state.problems] == ["worker-failing"]
+    bench.now += 10.0
+    bench.router.withdraw_worker_problem(10.0)
     assert bench.store.state.problems == ()
 
 

@@ -271,7 +271,7 @@ def test_a_packet_that_opus_refuses_is_counted_and_silent() -> None:
 
 # Packets of 10 and 60 ms far apart.
 @example([(0, 0, b"\x00", 0), (0, 1, b"\x19", 0), *[(0, 0, b"", 0)] * 5, (0, 5761, b"\x00", 0)])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(
         st.tuples(st.integers(0, 65_535), st.integers(0, 2**32 - 1), st.binary(max_size=20), st.integers(0, 10**9)),
@@ -290,7 +290,7 @@ def test_random_packets_through_the_real_decoder_never_raise(packets: list[tuple
     assert buffer.numbers()["queued"] <= MAX_PACKETS
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.5), jitter=st.floats(0, 150), drift=st.floats(-300, 300))
 def test_on_any_line_the_delay_is_bounded_and_the_speaker_is_fed(
     seed: int, loss: float, jitter: float, drift: float

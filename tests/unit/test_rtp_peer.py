@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import NegotiationFailed, UplinkError
@@ -185,7 +185,7 @@ async def test_garbage_on_the_wire_is_counted_and_media_go_on(make_peer: MakePee
     assert not errors
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=100)), min_size=1, max_size=20))
 def test_what_a_far_end_encrypts_can_be_garbage_too(packets: list[tuple[int, bytes]]) -> None:
     """Authenticated is not well-formed: everything behind SRTP is fed with nonsense as well."""

@@ -317,7 +317,7 @@ async def test_closing_in_the_middle_of_a_picture_callback_is_safe(room: Room) -
     assert room.number("frames") == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from((102, 103, 230, 231)), st.binary(max_size=40)), max_size=30))
 def test_random_packets_never_raise(packets: list[tuple[bool, int, bytes]]) -> None:
     async def receive() -> None:

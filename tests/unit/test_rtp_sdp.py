@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import NegotiationFailed
@@ -238,7 +238,7 @@ def spoiled(draw: st.DrawFn, texts: tuple[str, ...]) -> str:
     return "\r\n".join(lines)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(spoiled((answer_to(),)))
 def test_no_answer_ends_in_anything_but_an_agreement_or_a_refusal(text: str) -> None:
     try:
@@ -273,16 +273,16 @@ async def answer(text: str) -> None:
         await peer.close()
 
 
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEWER = settings(max_examples=60)
 
 
-@SLOW
+@FEWER
 @given(spoiled((answer_to(),)))
 def test_a_peer_survives_every_answer(text: str) -> None:
     asyncio.run(accept(text))
 
 
-@SLOW
+@FEWER
 @given(spoiled((CHROMIUM, GSTREAMER)))
 def test_a_peer_survives_every_offer(text: str) -> None:
     asyncio.run(answer(text))

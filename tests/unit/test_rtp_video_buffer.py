@@ -58,7 +58,7 @@ def test_lost_packets_are_repaired(loss: float, one_way_ms: float) -> None:
     assert line.slowest_ms < 300 + 2 * one_way_ms
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     loss=st.floats(0, 0.6),
@@ -228,7 +228,7 @@ def test_padding_and_empty_keepalives_are_no_holes() -> None:
     assert buffer.next_ns() is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(
