@@ -25,8 +25,7 @@ _KEPT_SPAN = 2 * BLOCK_SAMPLES
 # Longer holes are a new start, not a loss.
 _MAX_HOLE = SAMPLE_RATE
 _MAX_JUMP = 10 * SAMPLE_RATE
-# What the picture wants is followed no faster than by one period each 60 or 80 ms (at most a sixth slower or an eighth
-# faster), which nobody notices in speech.
+# For the picture, at most one period in 60 or 80 ms: a sixth slower or an eighth faster, which nobody notices.
 _GENTLE_SLOWER, _GENTLE_FASTER = 3, 4
 # A period that matches less well is waited for, unless the correction becomes urgent.
 _GOOD_MATCH = 0.5
@@ -97,10 +96,10 @@ class AudioBuffer:
         self._tries = 0
         self._uncorrected = 0  # blocks since the last correction
 
-    def follow(self, wanted_ns: int, delay_ns: int) -> None:
-        """The picture wants to be shown `wanted_ns` after its capture; sound is heard after `delay_ns` now."""
-        self._wanted_ns = wanted_ns
-        self._delay.follow(wanted_ns - delay_ns)
+    def follow(self, wanted_ns: int | None, delay_ns: int) -> None:
+        """Sound is heard `delay_ns` after its capture; the picture wants `wanted_ns`. None: no picture comes."""
+        self._wanted_ns = wanted_ns or 0
+        self._delay.follow(None if wanted_ns is None else wanted_ns - delay_ns)
 
     # packets in
 

@@ -62,9 +62,7 @@ class AudioReceiver(StreamReceiver):
         if pulled is None:
             return None
         captured_ns = feedback.clock.time_of(pulled.timestamp, now_ns)
-        wanted_ns = self._picture_delay_ns()
-        if wanted_ns is not None:
-            self._buffer.follow(wanted_ns, heard_at_ns - captured_ns)
+        self._buffer.follow(self._picture_delay_ns(), heard_at_ns - captured_ns)
         return AudioBlock(pulled.samples, captured_ns)
 
     def numbers(self) -> dict[str, Any]:

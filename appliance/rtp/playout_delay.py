@@ -87,9 +87,9 @@ class PlayoutDelay:
     def _is_lossy(self) -> bool:
         return len(self._losses) == _LOSSES and self._now_ns - self._losses[0] < _LOSS_MEMORY_NS
 
-    def follow(self, short_ns: int) -> None:
-        """The sound is heard this much earlier than the picture can be shown (negative: later)."""
-        self._short_ns = short_ns if short_ns <= _MOST_OFF_NS else None
+    def follow(self, short_ns: int | None) -> None:
+        """The sound is heard this much earlier than the picture can be shown (negative: later; None: no picture)."""
+        self._short_ns = None if short_ns is None or short_ns > _MOST_OFF_NS else short_ns
 
     def observe(self, now_ns: int, wait_ns: int, spare: int) -> None:
         """A block is played: its newest packet came `wait_ns` ago, and `spare` decoded samples are left over."""

@@ -58,7 +58,7 @@ class Call:
     drift_ppm: float = 0.0
     phase_ms: float = 5.0
     redundant: bool = False
-    wanted_ms: Callable[[float], float] | None = None  # what the picture wants at a time (s); sound is heard at once
+    wanted_ms: Callable[[float], float | None] | None = None  # what the picture wants at a time (s)
     buffer: AudioBuffer = field(init=False)
     decoder: ToneDecoder = field(init=False)
     sound: npt.NDArray[np.int16] = field(init=False)
@@ -97,7 +97,8 @@ class Call:
                 media_ms = ((pulled.timestamp - 0xFFFF_0000) & 0xFFFFFFFF) / 48
                 self.delays_ms.append(now_ns / MS - media_ms)
                 if self.wanted_ms is not None:
-                    wanted_ns = int(self.wanted_ms(now_ns / 1e9) * MS)
+                    wanted_ms = self.wanted_ms(now_ns / 1e9)
+                    wanted_ns = None if wanted_ms is None else int(wanted_ms * MS)
                     self.buffer.follow(wanted_ns, int(self.delays_ms[-1] * MS))
             now_ns += step_ns
         self.sound = np.concatenate(blocks)
@@ -356,6 +357,12 @@ def test_sound_waits_for_its_picture_and_hurries_when_it_need_no_longer() -> Non
     assert numbers["concealed"] == numbers["underruns"] == numbers["late"] == numbers["discarded"] == 0
     assert call.nothing == 0
     assert call.largest_step() < 1.3 * TONE_STEP
+
+
+def test_when_the_picture_ceases_the_sound_waits_no_longer() -> None:
+    call = Call(60, wanted_ms=lambda now_s: 180.0 if now_s < 20 else None).run()
+    assert settled(call, 19) > 165
+    assert settled(call, 50) < 30
 
 
 def test_the_delay_changes_gently() -> None:
