@@ -30,8 +30,8 @@ UNEVEN_NS = 60 * _MS
 # One repair is waited for up to this; more than one only within the second bound, which keeps a conversation possible.
 MOST_NS = 300 * _MS
 MOST_REPEATED_NS = 180 * _MS
-# The most that was kept for repairs stays for so many half seconds: a delay that goes to and fro is worse than a long
-# one.
+# So many half seconds say what is usual. The most that was kept for repairs stays as long: a delay that goes to and fro
+# is worse than a long one.
 _KEPT_BUCKETS = 10
 # Beyond this the sound no longer waits for its picture: people talk.
 MOST_IN_ALL_NS = 400 * _MS
@@ -78,7 +78,7 @@ class PictureDelay:
         the share of requests that bring nothing.
         """
         recent = [bucket for bucket in self._buckets if now_ns - bucket.until_ns < MEMORY_NS]
-        usual_ns = self._usual_ns(recent, _USUAL)
+        usual_ns = self._usual_ns(recent[-_KEPT_BUCKETS:], _USUAL)
         jitter_ns = self._usual_ns(recent, _JITTER)
         if usual_ns is None or jitter_ns is None:
             return None
