@@ -200,10 +200,17 @@ class MediaRouter:
             block = session.pull_audio(time_ns) if session is not None else None
             if block is None:
                 self.sound.send(Kind.AUDIO, b"", 0)
+                self._follow(self._delay.alone(session.picture_delay_ns() if session is not None else None))
             else:
                 self.sound.send(Kind.AUDIO, block.samples, block.pts_ns)
+                self._follow(self._delay.played(block.pts_ns, time_ns))
         elif kind is Kind.AUDIO:
             self._room_sound.block(payload, time_ns)
+
+    def _follow(self, delay_ns: int | None) -> None:
+        """The picture keeps with the sound. None: as before."""
+        if delay_ns is not None:
+            self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
 
     def _send_sound(self, block: AudioBlock) -> None:
         session = self._session()
@@ -217,10 +224,6 @@ class MediaRouter:
                 self._note_problem("speaker", message.pop("sink_problem", None))
                 self._room_sound.works()
                 self._store.set_numbers("sound", message | {"filled": self._room_sound.filled})
-            case "played":
-                delay_ns = self._delay.played(message["pts_ns"], message["heard_ns"])
-                if delay_ns is not None:
-                    self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
 
     # the screen worker
 

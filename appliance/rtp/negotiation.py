@@ -1,16 +1,16 @@
-"""Decide what a session carries: write our offers and answers, choose codecs, check the far end's answer.
+"""Decide what a session carries: what our offers and answers say, and whether the far end's answer will do.
 
 We are strict where half a session would result (a refused stream, another codec, a second transport) and lenient where
 servers in the wild are sloppy without harm.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from appliance.errors import NegotiationFailed
 
-from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, TRANSPORT_CC_URI, Candidate, Codec, Description, Section
+from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, TRANSPORT_CC_URI, Codec, Description, Section
+from .sdp_text import LocalSection
 
 FEEDBACK = {
     "audio": frozenset(("transport-cc",)),
@@ -18,7 +18,7 @@ FEEDBACK = {
 }
 H264_RATE = 90_000
 OPUS_RATE = 48_000
-_OPUS, _H264, _RTX = 111, 102, 103  # payload types, as browsers number them
+_OPUS, _RED, _H264, _RTX = 111, 63, 102, 103  # payload types, as browsers number them
 # Constrained baseline: what every camera's encoder makes and every MCU takes.
 _PROFILE = "42e01f"  # level 3.1: 720p30, which every receiver takes
 _PROFILE_TEXT = re.compile(r"[0-9a-fA-F]{6}")
@@ -30,39 +30,13 @@ OPPOSITE = {"sendonly": "recvonly", "recvonly": "sendonly"}
 
 
 @dataclass(frozen=True, slots=True)
-class LocalTransport:
-    """What we say of our ICE agent and our certificate."""
-
-    ufrag: str
-    password: str
-    candidates: tuple[Candidate, ...]
-    fingerprints: tuple[tuple[str, str], ...]
-    setup: str
-
-
-@dataclass(frozen=True, slots=True)
-class LocalSection:
-    """One m= section as we write it. `codecs` empty: refused (port 0)."""
-
-    kind: str
-    mid: str
-    direction: str
-    codecs: tuple[Codec, ...]
-    extensions: dict[str, int] = field(default_factory=dict)
-    ssrc: int = 0
-    rtx_ssrc: int = 0
-    track: str = ""
-    profile: str = "UDP/TLS/RTP/SAVPF"
-    formats: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Agreed:
     """The one codec of a stream that both ends said."""
 
     section: Section
     codec: Codec
     rtx: int | None
+    red: int | None = None
 
 
 def offered_section(
@@ -72,7 +46,7 @@ def offered_section(
     extensions = EXTENSIONS[kind]
     if kind == "audio":
         opus = Codec(_OPUS, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"}, FEEDBACK[kind])
-        return LocalSection(kind, mid, direction, (opus,), extensions, ssrc, 0, f"{mid}-audio")
+        return LocalSection(kind, mid, direction, (opus, _red(_RED, _OPUS)), extensions, ssrc, 0, f"{mid}-audio")
     profile = f"{_PROFILE[:4]}{level_idc:02x}"
     fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": profile}
     # What we do not send (REMB) nobody should wait for.
@@ -82,77 +56,9 @@ def offered_section(
     return LocalSection(kind, mid, direction, (h264, rtx), extensions, ssrc, rtx_ssrc, f"{mid}-video")
 
 
-def write(
-    transport: LocalTransport,
-    sections: Iterable[LocalSection],
-    *,
-    session_id: int,
-    stream: str,
-    bundle: bool,
-    offer: bool,
-) -> str:
-    """The text of our description: one transport for all sections (max-bundle), RTP and RTCP on one port."""
-    sections = tuple(sections)
-    accepted = " ".join(section.mid for section in sections if section.codecs)
-    lines = [
-        "v=0",
-        f"o=- {session_id} 2 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        *((f"a=group:BUNDLE {accepted}",) if bundle else ()),
-        f"a=msid-semantic: WMS {stream}",
-    ]
-    for section in sections:
-        lines += _lines(section, transport, stream, offer=offer)
-    return "\r\n".join(lines) + "\r\n"
-
-
-def _lines(section: LocalSection, transport: LocalTransport, stream: str, *, offer: bool) -> list[str]:
-    if not section.codecs:
-        mid = [f"a=mid:{section.mid}"] if section.mid else []
-        head = f"m={section.kind} 0 {section.profile} {' '.join(section.formats)}"
-        return [head, "c=IN IP4 0.0.0.0", "a=inactive", *mid]
-    numbers = " ".join(str(codec.payload_type) for codec in section.codecs)
-    lines = [
-        f"m={section.kind} 9 {section.profile} {numbers}",
-        "c=IN IP4 0.0.0.0",
-        f"a=mid:{section.mid}",
-        f"a={section.direction}",
-        "a=rtcp:9 IN IP4 0.0.0.0",
-        "a=rtcp-mux",
-    ]
-    if offer:
-        lines.append("a=rtcp-mux-only")
-    lines += [f"a=extmap:{number} {uri}" for uri, number in section.extensions.items()]
-    if section.direction == "sendonly":
-        lines.append(f"a=msid:{stream} {section.track}")
-    for codec in section.codecs:
-        channels = f"/{codec.channels}" if codec.channels > 1 else ""
-        lines.append(f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_rate}{channels}")
-        lines += [f"a=rtcp-fb:{codec.payload_type} {what}" for what in sorted(codec.feedback)]
-        if codec.fmtp:
-            lines.append(f"a=fmtp:{codec.payload_type} " + ";".join(f"{k}={v}" for k, v in codec.fmtp.items()))
-    if section.direction == "sendonly":
-        rtx = any(codec.name == "rtx" for codec in section.codecs)
-        if rtx:
-            lines.append(f"a=ssrc-group:FID {section.ssrc} {section.rtx_ssrc}")
-        for ssrc in (section.ssrc, section.rtx_ssrc) if rtx else (section.ssrc,):
-            lines.append(f"a=ssrc:{ssrc} cname:{stream}")
-            lines.append(f"a=ssrc:{ssrc} msid:{stream} {section.track}")
-    lines += [f"a=ice-ufrag:{transport.ufrag}", f"a=ice-pwd:{transport.password}"]
-    lines += [
-        f"a=candidate:{c.foundation} 1 udp {c.priority} {c.host} {c.port} typ {c.kind}{_related(c)}"
-        for c in transport.candidates
-    ]
-    lines.append("a=end-of-candidates")
-    lines += [f"a=fingerprint:{method} {digest}" for method, digest in transport.fingerprints]
-    lines.append(f"a=setup:{transport.setup}")
-    return lines
-
-
-def _related(candidate: Candidate) -> str:
-    # RFC 8839 wants the related address; RFC 8828 lets us keep the room's own address to ourselves.
-    return "" if candidate.kind == "host" else " raddr 0.0.0.0 rport 9"
+def _red(payload_type: int, of: int) -> Codec:
+    """Redundant audio (RFC 2198) of the payload type `of`. Second in order: what is sent first goes without it."""
+    return Codec(payload_type, "red", OPUS_RATE, 2, {f"{of}/{of}": ""})
 
 
 def check_transport(description: Description) -> Section:
@@ -198,7 +104,7 @@ def check_answer(offered: tuple[LocalSection, ...], answer: Description) -> dict
 
 
 def _agreed_codec(ours: LocalSection, theirs: Section, name: str) -> Agreed:
-    first = next((codec for codec in theirs.offered_codecs() if codec.name != "rtx"), None)
+    first = next((codec for codec in theirs.offered_codecs() if codec.name not in ("rtx", "red")), None)
     if first is None:
         raise NegotiationFailed(f"the MCU's answer names no codec for our {name}")
     # By name: an answer may number the codecs as it likes (RFC 3264 section 6.1), and its numbers then count.
@@ -207,8 +113,14 @@ def _agreed_codec(ours: LocalSection, theirs: Section, name: str) -> Agreed:
         raise NegotiationFailed(f"the MCU chose the codec {first.name[:32]} for our {name}; it must take {wanted}")
     if ours.kind == "video" and first.fmtp.get("packetization-mode", "1") != "1":
         raise NegotiationFailed("the MCU wants H.264 in packetization mode 0, which we do not send")
-    offers_rtx = any(codec.name == "rtx" for codec in ours.codecs)
-    return Agreed(theirs, first, theirs.rtx_for(first.payload_type) if offers_rtx else None)
+    offered = {codec.name for codec in ours.codecs}
+    number = first.payload_type
+    return Agreed(
+        theirs,
+        first,
+        theirs.rtx_for(number) if "rtx" in offered else None,
+        theirs.red_for(number) if "red" in offered else None,
+    )
 
 
 def choose(section: Section) -> Agreed | None:
@@ -222,7 +134,8 @@ def choose(section: Section) -> Agreed | None:
         found = [codec for codec in found if codec.clock_rate == OPUS_RATE]
     if not found:
         return None
-    return Agreed(section, found[0], section.rtx_for(found[0].payload_type))
+    number = found[0].payload_type
+    return Agreed(section, found[0], section.rtx_for(number), section.red_for(number))
 
 
 def choose_sections(offer: Description, direction: str, *, whole: bool = False) -> dict[int, Agreed]:
@@ -281,6 +194,8 @@ def answered_section(agreed: Agreed, direction: str, ssrc: int, rtx_ssrc: int) -
     else:
         fmtp = {"minptime": "10", "useinbandfec": "1"}
         codecs = [Codec(codec.payload_type, "opus", OPUS_RATE, 2, fmtp, feedback)]
+        if agreed.red is not None:
+            codecs.append(_red(agreed.red, codec.payload_type))
     return LocalSection(
         section.kind,
         section.mid,

@@ -13,16 +13,17 @@ from aiortc import RTCDtlsFingerprint, RTCDtlsParameters, RTCIceParameters
 
 from appliance.errors import NegotiationFailed
 
-from . import negotiation, sdp
+from . import negotiation, sdp, sdp_text
+from .audio_receiver import AudioReceiver
 from .clock_recovery import SessionTimeline
 from .congestion import CongestionControl
 from .ice import IceConfig, IceServerConfig
-from .negotiation import Agreed, LocalSection
+from .negotiation import Agreed
 from .plane import StreamParameters
-from .receiver import AudioReceiver, VideoReceiver
 from .sender import AudioSender
 from .session_clock import SessionClock, random_ssrc
 from .transport import SecureTransport
+from .video_receiver import VideoReceiver
 from .video_sender import VideoSender
 
 __all__ = ["AudioReceiver", "AudioSender", "IceConfig", "IceServerConfig", "Peer", "VideoReceiver", "VideoSender"]
@@ -55,7 +56,7 @@ class Peer:
         self._congestion = CongestionControl(most_video_bps=most_video_bps, carried_bps=carried_bps)
         self._stream = secrets.token_hex(12)
         self._session_id = secrets.randbits(62)
-        self._offered: tuple[LocalSection, ...] = ()
+        self._offered: tuple[sdp_text.LocalSection, ...] = ()
         self._video_sender: VideoSender | None = None
         self._audio_sender: AudioSender | None = None
         self._video_receiver: VideoReceiver | None = None
@@ -127,7 +128,7 @@ class Peer:
             for mid, kind in (("0", "audio"), ("1", "video"))
         )
         local = self._transport.describe("actpass")
-        return negotiation.write(
+        return sdp_text.write(
             local, self._offered, session_id=self._session_id, stream=self._stream, bundle=True, offer=True
         )
 
@@ -159,7 +160,7 @@ class Peer:
             for index, section in enumerate(offer.sections)
         ]
         local = self._transport.describe("passive" if tagged.setup == "active" else "active")
-        text = negotiation.write(
+        text = sdp_text.write(
             local, sections, session_id=self._session_id, stream=self._stream, bundle=bool(offer.bundle), offer=False
         )
         self._connect(offer, {agreed.section.kind: agreed for agreed in taken.values()})
@@ -190,6 +191,7 @@ class Peer:
             codec.payload_type,
             codec.clock_rate,
             rtx_payload_type=agreed.rtx,
+            red_payload_type=agreed.red,
             cname=self._stream,
             feedback=negotiation.common_feedback(section, codec),
             extensions=negotiation.common_extensions(section, codec),

@@ -85,6 +85,14 @@ class Section:
                 return codec.payload_type
         return None
 
+    def red_for(self, payload_type: int) -> int | None:
+        """The payload type that carries `payload_type` redundantly (RFC 2198)."""
+        for codec in self.offered_codecs():
+            carried = next(iter(codec.fmtp), "").split("/")
+            if codec.name == "red" and codec.clock_rate == 48_000 and set(carried) == {str(payload_type)}:
+                return codec.payload_type
+        return None
+
     @property
     def rejected(self) -> bool:
         return self.port == 0

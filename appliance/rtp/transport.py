@@ -31,8 +31,8 @@ from OpenSSL import SSL
 from appliance.errors import MediaLost, UplinkError
 
 from .ice import IceConfig, chosen_servers, relay_candidates
-from .negotiation import LocalTransport
 from .sdp import Candidate
+from .sdp_text import LocalTransport
 from .streams import Streams
 
 log = logging.getLogger(__name__)

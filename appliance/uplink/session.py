@@ -56,6 +56,12 @@ class Session(Protocol):
         Called at the pace of the speaker's own clock; hides loss and drift. None before the first sound.
         """
 
+    def picture_delay_ns(self) -> int | None:
+        """How long after its capture a far-end picture can be shown in time, where there is no sound to go by.
+
+        None before the first picture.
+        """
+
     def request_far_keyframe(self) -> None:
         """Our decoder needs a keyframe (its start, a decode error): ask the MCU, rate-limited."""
 

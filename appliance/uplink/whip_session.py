@@ -154,6 +154,9 @@ class WhipSession:
     def pull_audio(self, heard_at_ns: int) -> AudioBlock | None:
         return self._far_audio.pull(heard_at_ns) if self._far_audio is not None else None
 
+    def picture_delay_ns(self) -> int | None:
+        return self._far_video.wanted_delay_ns() if self._far_video is not None else None
+
     def request_far_keyframe(self) -> None:
         if self._far_video is not None:
             self._far_video.request_keyframe()
@@ -196,6 +199,7 @@ class WhipSession:
     def _take_receivers(self, video: VideoReceiver, audio: AudioReceiver) -> None:
         self._far_video, self._far_audio = video, audio
         video.on_frame(self._take_frame)
+        audio.wait_for_picture(video.wanted_delay_ns)
 
     def _take_frame(self, frame: EncodedFrame) -> None:
         self._far_frames += 1

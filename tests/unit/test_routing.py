@@ -26,6 +26,7 @@ class RecordedSession:
         self.audio: list[AudioBlock] = []
         self.far: AudioBlock | None = None
         self.keyframes = 0
+        self.picture_delay: int | None = None
 
     async def run(self) -> None:
         raise NotImplementedError
@@ -41,6 +42,9 @@ class RecordedSession:
 
     def end(self, error: UplinkError) -> None:
         raise error
+
+    def picture_delay_ns(self) -> int | None:
+        return self.picture_delay
 
     def request_far_keyframe(self) -> None:
         self.keyframes += 1
@@ -170,11 +174,37 @@ def test_a_restarted_microphone_is_as_muted_as_the_room_wants(bench: Bench) -> N
     assert bench.commands["sound"] == [{"cmd": "mute", "on": False}, {"cmd": "mute", "on": True}]
 
 
-def test_the_picture_waits_for_the_sound_and_one_late_report_moves_nothing(bench: Bench) -> None:
+def pull(bench: Bench, block: AudioBlock | None, heard_ns: int) -> None:
+    assert bench.session is not None
+    bench.session.far = block
+    bench.router._sound_media(Kind.PULL, b"", heard_ns, False)
+
+
+def test_the_picture_waits_for_the_sound_and_one_block_out_of_step_moves_nothing(bench: Bench) -> None:
     for number in range(20):
         late = 80 * MS if number == 11 else 0
-        bench.router._sound_report({"type": "played", "pts_ns": number * MS, "heard_ns": (number + 60) * MS + late})
+        pull(bench, AudioBlock(bytes(1920), 20 * number * MS), (20 * number + 60) * MS + late)
     assert bench.commands["screen"] == [{"cmd": "sync", "delay_ns": 60 * MS}]
+
+
+def test_the_picture_follows_the_sound_closely_while_its_delay_changes(bench: Bench) -> None:
+    heard_ms = 60.0
+    for number in range(100):
+        heard_ms += 20 * (1.17 if number >= 20 else 1.0)
+        pull(bench, AudioBlock(bytes(1920), 20 * number * MS), int(heard_ms * MS))
+        if number > 10:
+            told_ms = bench.commands["screen"][-1]["delay_ns"] / MS
+            assert abs(told_ms - (heard_ms - 20 * number)) < 20
+
+
+def test_a_picture_without_sound_has_the_delay_it_needs(bench: Bench) -> None:
+    assert bench.session is not None
+    bench.session.picture_delay = 25 * MS
+    for _ in range(60):
+        pull(bench, None, 0)
+    bench.session.picture_delay = 200 * MS
+    pull(bench, None, 0)
+    assert bench.commands["screen"] == [{"cmd": "sync", "delay_ns": 25 * MS}, {"cmd": "sync", "delay_ns": 200 * MS}]
 
 
 def test_a_part_has_one_problem_at_a_time_and_loses_it_when_it_works(bench: Bench) -> None:

@@ -91,7 +91,11 @@ async def test_the_offer_is_what_whip_asks_for(make_peer: MakePeer) -> None:
     assert [section.setup for section in offer.sections] == ["actpass", "actpass"]
     assert text.count("a=rtcp-mux\r\n") == text.count("a=rtcp-mux-only\r\n") == 2
     assert len({line.split()[0] for line in text.splitlines() if line.startswith("a=msid:")}) == 1
-    assert {codec.name for section in offer.sections for codec in section.offered_codecs()} == {"opus", "h264", "rtx"}
+    assert [[codec.name for codec in section.offered_codecs()] for section in offer.sections] == [
+        ["opus", "red"],
+        ["h264", "rtx"],
+    ]
+    assert "a=fmtp:63 111/111\r\n" in text
     assert [candidate.host for candidate in offer.candidates()] == ["127.0.0.1"]
     assert "a=end-of-candidates" in text
     assert "ice-lite" not in text

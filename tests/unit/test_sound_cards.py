@@ -89,7 +89,6 @@ async def test_a_speaker_that_is_put_back_plays_again(card: FakeCard) -> None:
         far,
         clock,
         volume_percent=100,
-        on_played=lambda pts_ns, heard_ns: None,
         on_heard=lambda samples, heard_ns: None,
         on_problem=lambda: None,
     )

@@ -187,7 +187,6 @@ async def test_a_full_disk_is_one_problem_until_there_is_room_and_costs_nothing_
         far,
         clock,
         volume_percent=100,
-        on_played=lambda pts_ns, heard_ns: None,
         on_heard=lambda samples, heard_ns: None,
         on_problem=lambda: problems.append(speaker.problem and speaker.problem.problem),
     )

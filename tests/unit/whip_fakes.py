@@ -27,6 +27,12 @@ class FakeStream:
     def on_frame(self, callback: Callable[[EncodedFrame], None]) -> None:
         self.frame = callback
 
+    def wait_for_picture(self, wanted_delay_ns: Callable[[], int | None]) -> None:
+        self.picture_delay_ns = wanted_delay_ns
+
+    def wanted_delay_ns(self) -> int | None:
+        return 25_000_000
+
     def on_keyframe(self, callback: Callable[[], None]) -> None:
         self.keyframe = callback
 
