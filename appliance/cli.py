@@ -19,6 +19,7 @@ _COMMANDS = {
     "press": ("appliance.commands.meeting:press", "Press a button of the unit."),
     "snapshot": ("appliance.commands.meeting:snapshot", "Save what the screen shows as JPEG."),
     "config": ("appliance.commands.config:config", "Check and show the settings."),
+    "minutes": ("appliance.commands.minutes:minutes", "List, show, export and verify the minutes of meetings."),
     "doctor": ("appliance.commands.doctor:doctor", "Check everything and say what to do."),
     "panel": ("appliance.panel.command:panel", "Run the web panel."),
     "lab-mcu": ("appliance.labmcu.command:lab_mcu", "Run a small MCU for demonstrations and tests."),
@@ -47,9 +48,10 @@ class LazyGroup(click.Group):
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="bridgepoint")
+# readable=False: whether the state directory may be read matters to the commands that do, not to `status`.
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     envvar="BRIDGEPOINT_STATE_DIR",
     default=STATE_DIR,
     show_default=True,
@@ -57,7 +59,7 @@ class LazyGroup(click.Group):
 )
 @click.option(
     "--socket",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     envvar="BRIDGEPOINT_SOCKET",
     default=SOCKET,
     show_default=True,
@@ -65,7 +67,7 @@ class LazyGroup(click.Group):
 )
 @click.option(
     "--defaults",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     default=DEFAULTS,
     show_default=True,
     help="The image's settings, under those of the unit; need not exist.",

@@ -1,4 +1,4 @@
-"""The doctor's look at camera, encoder, microphone and speaker.
+"""The doctor's look at the running unit, and at camera, encoder, microphone and speaker.
 
 With a running unit they are judged by what its workers report, for they hold the devices; without one the workers
 themselves are started for a few seconds, so that the check sees what the unit would see.
@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .control.client import ControlClient
+from .control.words import said
 from .errors import ControlError, WorkerError
-from .finding import CALL, Finding, of_problem
+from .finding import CALL, SUDO, Finding, Result, of_problem
 from .paths import Paths
 from .problems import CATALOGUE
 from .settings import Settings
@@ -21,25 +22,53 @@ LOOK_S = 1.5
 REPORTS = 4
 WORKERS_S = 9.0
 SILENT_DBFS = -60.0
+# What the lines of the devices tell by themselves.
+CAMERA_PROBLEMS = ("camera-missing", "camera-busy", "video-file")
+MICROPHONE_PROBLEMS = ("microphone-missing", "sound-file")
+SPEAKER_PROBLEMS = ("speaker-missing",)
 
 
-async def examine_media(paths: Paths, settings: Settings) -> Sequence[Finding]:
+async def examine_unit(paths: Paths, settings: Settings) -> Sequence[Finding]:
+    """How the unit is, in its own words, and how its devices are."""
     try:
-        client = await ControlClient.connect(paths.socket)
+        before, after = await _look(paths)
     except ControlError as error:
-        if error.code != "not-running":
-            text = (str(error), str(error))
-            return [Finding("camera", "failed", text, ("Tắt rồi bật nguồn.", "Switch the power off and on."))]
-        first, last, problems = await _by_workers(settings)
-    else:
-        try:
-            before = await client.ask("status")
-            await asyncio.sleep(LOOK_S)
-            after = await client.ask("status")
-        finally:
-            await client.close()
-        first, last = before["numbers"], after["numbers"]
-        problems = {problem["code"] for problem in after["problems"]}
+        if error.code == "not-running":
+            text = ("chưa chạy; các bộ phận được thử riêng", "not running; its parts are tried by themselves")
+            cure = ("Chạy: systemctl start bridgepoint", "Run: systemctl start bridgepoint")
+            return [Finding("unit", "warning", text, cure), *_devices(*await _by_workers(settings))]
+        if error.code == "not-allowed":
+            return [Finding("unit", "warning", ("không có quyền hỏi", "you may not ask it"), SUDO)]
+        return [Finding("unit", "failed", said(error), CALL)]
+    problems = {problem["code"]: problem for problem in after["problems"]}
+    told = (*CAMERA_PROBLEMS, *MICROPHONE_PROBLEMS, *SPEAKER_PROBLEMS)
+    return [
+        Finding("unit", "ok", ("đang chạy", "running")),
+        *(_problem(problem) for code, problem in problems.items() if code not in told),
+        *_devices(before["numbers"], after["numbers"], set(problems)),
+    ]
+
+
+async def _look(paths: Paths) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The unit's state twice, so that what moves is seen to move."""
+    client = await ControlClient.connect(paths.socket)
+    try:
+        before = await client.ask("status")
+        await asyncio.sleep(LOOK_S)
+        return before, await client.ask("status")
+    finally:
+        await client.close()
+
+
+def _problem(problem: dict[str, Any]) -> Finding:
+    """A Problem of the unit in its own words: it may be of another version than this program."""
+    more = f" ({problem['detail']})" if problem["detail"] else ""
+    cause, cure = problem["cause"], problem["cure"]
+    result: Result = "failed" if problem["severity"] == "fault" else "warning"
+    return Finding("unit", result, (cause["vi"] + more, cause["en"] + more), (cure["vi"], cure["en"]))
+
+
+def _devices(first: dict[str, Any], last: dict[str, Any], problems: set[str]) -> Sequence[Finding]:
     return [
         *_camera(first.get("camera"), last.get("camera"), problems),
         *_sound(first.get("sound"), last.get("sound"), problems),
@@ -81,7 +110,7 @@ async def _by_workers(settings: Settings) -> tuple[dict[str, Any], dict[str, Any
 
     async def run(name: str, setup: dict[str, Any]) -> None:
         message = {"cmd": "configure", **setup}
-        worker = WorkerProcess(name, lambda: message, lambda *_: None, reporter(name), lambda _: None)
+        worker = WorkerProcess(name, lambda: message, lambda *_: None, reporter(name), lambda _: None, is_quiet=True)
         try:
             await worker.run()
         except WorkerError:
@@ -107,7 +136,7 @@ def _trouble(check: str, codes: Sequence[str], problems: set[str]) -> list[Findi
 
 
 def _camera(first: Any, last: Any, problems: set[str]) -> Sequence[Finding]:
-    trouble = _trouble("camera", ("camera-missing", "camera-busy", "video-file"), problems)
+    trouble = _trouble("camera", CAMERA_PROBLEMS, problems)
     if trouble:
         return trouble
     if not first or not last or last["frames"] <= first["frames"]:
@@ -122,7 +151,7 @@ def _camera(first: Any, last: Any, problems: set[str]) -> Sequence[Finding]:
 
 
 def _sound(first: Any, last: Any, problems: set[str]) -> Sequence[Finding]:
-    findings = _trouble("microphone", ("microphone-missing", "sound-file"), problems)
+    findings = _trouble("microphone", MICROPHONE_PROBLEMS, problems)
     if not findings and first and last:
         level = max(first["level_dbfs"], last["level_dbfs"])
         heard = f"{last['source']} {level:.0f} dBFS"
@@ -135,7 +164,7 @@ def _sound(first: Any, last: Any, problems: set[str]) -> Sequence[Finding]:
         else:
             muted = (" (đang tắt)", " (muted)") if last["muted"] else ("", "")
             findings = [Finding("microphone", "ok", (heard + muted[0], heard + muted[1]))]
-    speaker = _trouble("speaker", ("speaker-missing",), problems)
+    speaker = _trouble("speaker", SPEAKER_PROBLEMS, problems)
     if not speaker and first and last:
         delay_ms = last["playout_delay_ns"] / 1e6
         text = (f"{last['sink']}, trễ {delay_ms:.0f} ms", f"{last['sink']}, {delay_ms:.0f} ms to the ear")

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from .problems import CATALOGUE
 
 Result = Literal["ok", "warning", "failed", "skipped"]
+SUDO = ("Chạy lại với sudo.", "Run it again with sudo.")
 CALL = ("Gọi cho cán bộ kỹ thuật của trung tâm.", "Call the technician of the central office.")
 
 
@@ -28,7 +29,8 @@ class Finding:
         }
 
 
-def of_problem(check: str, code: str) -> Finding:
-    """A failed check, in the words of the catalogue."""
+def of_problem(check: str, code: str, detail: str = "", *, result: Result = "failed") -> Finding:
+    """A check that found a Problem, in the words of the catalogue."""
     row = CATALOGUE[code]
-    return Finding(check, "failed", (row.cause_vi, row.cause_en), (row.cure_vi, row.cure_en))
+    more = f" ({detail})" if detail else ""
+    return Finding(check, result, (row.cause_vi + more, row.cause_en + more), (row.cure_vi, row.cure_en))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,11 +55,16 @@ class IntentFile:
 
     def _write(self, intent: Intent) -> None:
         scratch = self._path.with_suffix(".new")
-        with scratch.open("w", encoding="utf-8") as file:
-            json.dump(asdict(intent), file)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(self._path)
+        try:
+            with scratch.open("w", encoding="utf-8") as file:
+                json.dump(asdict(intent), file)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                scratch.unlink(missing_ok=True)
+            raise
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -8,14 +8,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from . import settings as settings_module
-from .errors import ControlError, CredentialsRejected, NegotiationFailed, UplinkError
+from .errors import ControlError, Unreachable, UplinkError
 from .state import MeetingState, MeetingStatus, StateStore
 from .supervisor import Backoff, Supervisor
 from .uplink.session import Session
 
 log = logging.getLogger(__name__)
 
-SESSION_PROBLEMS = ("mcu-unreachable", "mcu-credentials", "mcu-answer", "mcu-busy", "connection-lost")
+SESSION_PROBLEMS = (
+    "no-network",
+    "mcu-unreachable",
+    "mcu-credentials",
+    "mcu-answer",
+    "mcu-busy",
+    "connection-lost",
+    "far-silent",
+)
+# What no patience cures: the MCU refuses us, and a person must act.
+REFUSALS = ("mcu-credentials", "mcu-answer")
+
+# Between tries at an MCU that does not answer at all; each try knocks for some seconds.
+NEAR = Backoff(base_s=1.0, cap_s=1.0)
+AFTER_CHANGE_S = 0.3
 
 
 class Meeting:
@@ -29,6 +43,7 @@ class Meeting:
         open_session: Callable[[settings_module.Meeting], Session],
         *,
         backoff: Backoff | None = None,
+        network_changed: Callable[[], Awaitable[None]] | None = None,
         steady_s: float = 10.0,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -39,6 +54,7 @@ class Meeting:
         self._meetings = meetings
         self._open_session = open_session
         self._backoff = backoff or Backoff()
+        self._network_changed = network_changed
         self._steady_s = steady_s
         self._now = now
         self._sleep = sleep
@@ -51,6 +67,11 @@ class Meeting:
     @property
     def status(self) -> MeetingStatus:
         return self._store.state.meeting
+
+    @property
+    def wanted(self) -> str | None:
+        """The meeting that the room wants to be in."""
+        return self._wanted
 
     # commands; both may be repeated without harm
 
@@ -67,24 +88,33 @@ class Meeting:
             known = ", ".join(self._meetings) or "none"
             raise ControlError(f"no meeting {meeting_id!r} is configured (known: {known})", code="unknown-meeting")
         if meeting_id != self._wanted:
-            self._wanted = meeting_id
-            self._changed.set()
+            self._want(meeting_id)
+            meeting = self._meetings[meeting_id]
+            self._become(
+                MeetingState.JOINING, meeting_id=meeting.id, meeting_name=meeting.name, attempts=0, reconnects=0
+            )
         return meeting_id
 
     def leave(self) -> None:
         """Want to be in no meeting."""
         if self._wanted is not None:
-            self._wanted = None
-            # From here nothing of the room leaves any more; the goodbye to the MCU may take its time.
-            self.session = None
-            self._become(MeetingState.STANDBY, meeting_id=None, meeting_name=None, next_try_unix_s=None)
-            self._changed.set()
+            self._want(None)
+            self._become(MeetingState.STANDBY, meeting_id=None, meeting_name=None, attempts=0, reconnects=0)
+
+    def _want(self, meeting_id: str | None) -> None:
+        self._wanted = meeting_id
+        # From here nothing of the room goes where it went; the goodbye to the MCU may take its time.
+        self.session = None
+        self._store.clear_problem(*SESSION_PROBLEMS, "no-meeting", "meeting-gone")
+        self._changed.set()
 
     def connected(self) -> None:
         """The session's word that media flows."""
         if self.session is not None and self.status.state is not MeetingState.LIVE:
+            # A session that fell silent may come back by itself: for the room that is the same as a new one.
+            returned = self.status.state is MeetingState.REJOINING and self._live_since is not None
             self._live_since = time.monotonic()
-            self._become(MeetingState.LIVE, next_try_unix_s=None)
+            self._become(MeetingState.LIVE, attempts=0, reconnects=self.status.reconnects + returned)
             self._store.clear_problem(*SESSION_PROBLEMS)
 
     def lost(self, error: UplinkError) -> None:
@@ -92,6 +122,11 @@ class Meeting:
         if self.session is not None and self.status.state is MeetingState.LIVE:
             self._store.raise_problem(error.problem, str(error))
             self._become(MeetingState.REJOINING)
+
+    def renew(self, error: UplinkError) -> None:
+        """Take a new session in place of one that is live and does not do what it should."""
+        if self.session is not None and self.status.state is MeetingState.LIVE:
+            self.session.end(error)
 
     # the job
 
@@ -101,15 +136,9 @@ class Meeting:
             self._changed.clear()
             wanted = self._wanted
             if wanted is None:
-                self._become(MeetingState.STANDBY, meeting_id=None, meeting_name=None, attempts=0, reconnects=0)
                 await self._changed.wait()
-                continue
-            meeting = self._meetings[wanted]
-            self._become(
-                MeetingState.JOINING, meeting_id=meeting.id, meeting_name=meeting.name, attempts=0, reconnects=0
-            )
-            await self._until_changed(self._stay_in(meeting))
-            self._store.clear_problem(*SESSION_PROBLEMS, "no-meeting")
+            else:
+                await self._until_changed(self._stay_in(self._meetings[wanted]))
 
     async def _until_changed(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -127,6 +156,7 @@ class Meeting:
         attempt = 0
         while True:
             self._live_since = None
+            self._become(self.status.state)
             error: UplinkError
             try:
                 self.session = self._open_session(meeting)
@@ -140,22 +170,46 @@ class Meeting:
                 error = UplinkError(f"internal error: {bug}", problem="connection-lost")
             finally:
                 self.session = None
+            if self._changed.is_set():
+                return  # the room wants something else by now; how this one ended is nobody's worry
             live_s = self._live_s()
             if live_s >= self._steady_s:
                 attempt = 0
-            delay = self._backoff.delay_s(attempt, self._rng, error.retry_after_s)
-            attempt += 1
-            self._report(error, attempt, delay, was_live=live_s > 0)
-            await self._sleep(delay)
+            if isinstance(error, Unreachable):
+                # Nobody was bothered, so no wait has to grow by it: the line's return is to be noticed at once.
+                delay = NEAR.delay_s(0, self._rng, error.retry_after_s)
+            else:
+                delay = self._backoff.delay_s(attempt, self._rng, error.retry_after_s)
+                attempt += 1
+            self._report(error, delay, was_live=live_s > 0)
+            await self._pause(delay, may_end=not error.retry_after_s)
+
+    async def _pause(self, delay: float, *, may_end: bool) -> None:
+        """Wait; when the network changes meanwhile (a cable, an address, a route), no longer than a moment."""
+        sleeping = asyncio.ensure_future(self._sleep(delay))
+        if self._network_changed is None or not may_end:
+            await sleeping
+            return
+        changed = asyncio.ensure_future(self._network_changed())
+        try:
+            await asyncio.wait((sleeping, changed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken = changed.done() and not sleeping.done()
+            for wait in (sleeping, changed):
+                wait.cancel()
+            await asyncio.gather(sleeping, changed, return_exceptions=True)
+        if woken:
+            # A whole building may have got its network back.
+            await self._sleep(self._rng.uniform(0.0, min(delay, AFTER_CHANGE_S)))
 
     def _live_s(self) -> float:
         """Seconds that the session of now has been live; 0 when it never was."""
         return 0.0 if self._live_since is None else max(1e-9, time.monotonic() - self._live_since)
 
-    def _report(self, error: UplinkError, attempt: int, delay: float, *, was_live: bool) -> None:
+    def _report(self, error: UplinkError, delay: float, *, was_live: bool) -> None:
         status = self.status
         log.warning("meeting: %s; next try in %.1f s", error, delay)
-        if isinstance(error, CredentialsRejected | NegotiationFailed):
+        if error.problem in REFUSALS:
             state = MeetingState.FAULT
         elif was_live or status.state is MeetingState.REJOINING:
             state = MeetingState.REJOINING
@@ -165,15 +219,15 @@ class Meeting:
         self._store.raise_problem(error.problem, str(error))
         self._become(
             state,
-            attempts=attempt,
+            attempts=status.attempts + 1,
             reconnects=status.reconnects + was_live,
             next_try_unix_s=self._now() + delay,
         )
 
     def _become(self, state: MeetingState, **changes: object) -> None:
-        """The one place where the state changes."""
+        """The one place where the state changes. The next try is told by the change that it belongs to."""
         old = self.status
-        new = replace(old, state=state, **changes)  # type: ignore[arg-type]
+        new = replace(old, state=state, **{"next_try_unix_s": None, **changes})  # type: ignore[arg-type]
         if state is not old.state:
             new = replace(new, since_unix_s=self._now())
             log.info("meeting: %s -> %s", old.state, state)

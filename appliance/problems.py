@@ -3,6 +3,7 @@
 A Problem is shown alike on lights, TV, panel and command line, so its words stand here once.
 """
 
+import errno
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,6 +64,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The speaker cannot be played to.",
         "Check the speaker's cable and power.",
     ),
+    "sound-failing": ProblemText(
+        "fault",
+        "Âm thanh của thiết bị bị treo; trung tâm không nghe được phòng này.",
+        "Rút micrô và loa rồi cắm lại; nếu vẫn còn, tắt rồi bật nguồn.",
+        "The unit's sound hangs; the centre does not hear this room.",
+        "Unplug microphone and speaker and plug them in again; if it stays, switch the power off and on.",
+    ),
     "screen-missing": ProblemText(
         "warning",
         "Không mở được màn hình.",
@@ -76,6 +84,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "Chờ một phút; nếu vẫn còn, tắt rồi bật nguồn.",
         "A part of the unit keeps stopping and is being restarted.",
         "Wait a minute; if it stays, switch the power off and on.",
+    ),
+    "no-network": ProblemText(
+        "fault",
+        "Thiết bị chưa có mạng.",
+        "Kiểm tra dây mạng và đèn ở cổng mạng; có mạng lại, thiết bị tự kết nối.",
+        "The unit has no network.",
+        "Check the network cable and the lamp at its socket; the unit reconnects by itself.",
     ),
     "mcu-unreachable": ProblemText(
         "fault",
@@ -112,6 +127,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The connection to the conference centre is lost.",
         "Check the network cable; the unit reconnects by itself.",
     ),
+    "far-silent": ProblemText(
+        "warning",
+        "Trung tâm chưa gửi hình và tiếng.",
+        "Chờ; có thể chưa có ai khác trong cuộc họp.",
+        "The conference centre sends no picture or sound yet.",
+        "Wait; perhaps nobody else is in the meeting.",
+    ),
     "line-slow": ProblemText(
         "warning",
         "Đường truyền chậm; hình gửi đi bị giảm chất lượng.",
@@ -119,12 +141,61 @@ CATALOGUE: dict[str, ProblemText] = {
         "The line is slow; the picture sent is reduced.",
         "Stop downloads and videos on the same line; if it stays slow, call the network provider.",
     ),
+    "picture-stuck": ProblemText(
+        "warning",
+        "Hình của phòng họp bị dừng; thiết bị đang tự khắc phục.",
+        "Chờ một phút; tiếng vẫn được gửi đi.",
+        "The room's picture has stopped; the unit is putting it right.",
+        "Wait a minute; the sound is still sent.",
+    ),
+    "picture-not-taken": ProblemText(
+        "warning",
+        "Trung tâm không nhận được hình của phòng họp.",
+        "Chờ; thiết bị tự kết nối lại.",
+        "The conference centre does not get the room's picture.",
+        "Wait; the unit reconnects by itself.",
+    ),
+    "no-far-picture": ProblemText(
+        "warning",
+        "Trung tâm có gửi tiếng nhưng chưa gửi hình.",
+        "Chờ; nếu vẫn không có hình, gọi cho trung tâm.",
+        "The conference centre sends sound but no picture.",
+        "Wait; if no picture comes, call the conference centre.",
+    ),
+    "screen-stuck": ProblemText(
+        "warning",
+        "Có hình từ trung tâm nhưng không hiện được; thiết bị đang tự khắc phục.",
+        "Chờ một phút.",
+        "The centre's picture comes but is not shown; the unit is putting it right.",
+        "Wait a minute.",
+    ),
+    "microphone-silent": ProblemText(
+        "warning",
+        "Micrô hoàn toàn không có tiếng.",
+        "Kiểm tra nút tắt tiếng trên micrô và dây cắm.",
+        "The microphone gives no sound at all.",
+        "Check the mute switch on the microphone, and its cable.",
+    ),
+    "reboot-advised": ProblemText(
+        "warning",
+        "Thiết bị chưa tự khắc phục được.",
+        "Sau cuộc họp, tắt rồi bật lại nguồn của thiết bị.",
+        "The unit could not put it right by itself.",
+        "After the meeting, switch the unit's power off and on.",
+    ),
     "no-meeting": ProblemText(
         "warning",
         "Chưa có cuộc họp nào được cài đặt.",
         "Gọi cho cán bộ kỹ thuật của trung tâm.",
         "No meeting is configured.",
         "Call the technician of the central office.",
+    ),
+    "meeting-gone": ProblemText(
+        "warning",
+        "Cuộc họp trước đó không còn trong cài đặt.",
+        "Nhấn START để vào họp; nếu không đúng, gọi cho cán bộ kỹ thuật.",
+        "The meeting that the unit was in is no longer in the settings.",
+        "Press START to join; if that is wrong, call the technician.",
     ),
     "settings-spoiled": ProblemText(
         "fault",
@@ -147,6 +218,13 @@ CATALOGUE: dict[str, ProblemText] = {
         "The memory card cannot be written.",
         "Tell the technician; the card needs replacing.",
     ),
+    "storage-full": ProblemText(
+        "warning",
+        "Thẻ nhớ đã đầy.",
+        "Báo cán bộ kỹ thuật; cần xóa bớt tệp.",
+        "The memory card is full.",
+        "Tell the technician; files need removing.",
+    ),
     "board-missing": ProblemText(
         "warning",
         "Không dùng được nút bấm và đèn.",
@@ -155,6 +233,11 @@ CATALOGUE: dict[str, ProblemText] = {
         "Use the panel; tell the technician.",
     ),
 }
+
+
+def storage_code(error: OSError) -> str:
+    """Which row a failed write is: a full card needs room, not replacing."""
+    return "storage-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "storage-failing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,13 @@ from typing import Any
 from .errors import ControlError, UplinkError
 from .line_watch import LineWatch
 from .lipsync import PlayoutDelay
+from .media.clock import MediaClock
 from .media.pipe import Kind
 from .media.values import AudioBlock, EncodedFrame
+from .room_sound import RoomSound
+from .scene import scene_of
 from .settings import Settings
-from .state import ApplianceState, MeetingState, StateStore, WorkerState, WorkerStatus
+from .state import MeetingState, StateStore, WorkerState, WorkerStatus
 from .supervisor import Backoff, Supervisor
 from .uplink.session import Session
 from .worker_process import WorkerProcess
@@ -31,22 +34,32 @@ class MediaRouter:
     """Owns the workers' handles. It is what a session calls (SessionEvents) and what workers report to."""
 
     def __init__(
-        self, settings: Settings, store: StateStore, session: Callable[[], Session | None], tap_dir: Path | None
+        self,
+        settings: Settings,
+        store: StateStore,
+        session: Callable[[], Session | None],
+        tap_dir: Path | None,
+        *,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`session` gives the session of now, or None outside a meeting."""
         self._settings = settings
         self._store = store
         self._session = session
         self._tap_dir = str(tap_dir) if tap_dir else None
+        self._now = now
+        self._running_since: dict[str, float] = {}
         self._connected: Callable[[], None] = lambda: None
         self._lost: Callable[[UplinkError], None] = lambda error: None
         self._delay = PlayoutDelay()
+        self._room_sound = RoomSound(self._send_sound, store, settings.audio, MediaClock())
         self._line_watch = LineWatch()
         self._scene: dict[str, Any] = {}
         self._codes: dict[str, str | None] = {}
         self._snapshots: dict[int, asyncio.Future[bytes]] = {}
         self._snapshot_number = 0
         self._bitrate = settings.video.bitrate_kbps * 1000
+        self._camera_size: tuple[int, int] | None = None
         self.camera = self._worker("camera", self._camera_setup, self._camera_media, self._camera_report)
         self.sound = self._worker("sound", self._sound_setup, self._sound_media, self._sound_report)
         self.screen = self._worker("screen", self._screen_setup, self._screen_media, self._screen_report)
@@ -62,6 +75,7 @@ class MediaRouter:
                 failed = self._failure_counter(name)
                 jobs.create_task(supervisor.keep(f"{name} worker", worker.run, backoff=_QUICK, failed=failed))
             jobs.create_task(self._follow_state())
+            jobs.create_task(self._room_sound.run())
 
     async def snapshot(self) -> bytes:
         """What the screen shows now, as JPEG."""
@@ -86,6 +100,12 @@ class MediaRouter:
 
     def lost(self, error: UplinkError) -> None:
         self._lost(error)
+
+    def far_silent(self, silent: bool) -> None:
+        if silent:
+            self._store.raise_problem("far-silent")
+        else:
+            self._store.clear_problem("far-silent")
 
     def far_video(self, frame: EncodedFrame) -> None:
         if not self.screen.send(Kind.VIDEO, frame.data, frame.pts_ns, is_keyframe=frame.is_keyframe):
@@ -116,6 +136,17 @@ class MediaRouter:
             self._bitrate = bps
             self.camera.command({"cmd": "bitrate", "bps": bps})
 
+    def smaller_size(self) -> tuple[int, int]:
+        """About half the configured picture's width and height: a quarter of the work."""
+        video = self._settings.video
+        return video.width // 4 * 2, video.height // 4 * 2
+
+    def use_camera_size(self, size: tuple[int, int] | None) -> None:
+        """Have the camera worker replaced by one that makes pictures of this size; None: the configured one."""
+        if size != self._camera_size:
+            self._camera_size = size
+            self.camera.replace(f"pictures of {size[0]}x{size[1]} from now on" if size else "whole pictures again")
+
     # what may leave the room
 
     def set_muted(self, muted: bool) -> None:
@@ -130,11 +161,15 @@ class MediaRouter:
 
     def _camera_setup(self) -> dict[str, Any]:
         state = self._store.state
+        video = self._settings.video.model_dump(mode="json")
+        if self._camera_size is not None:
+            # A hardware encoder that gives nothing is out of the question as well.
+            video["width"], video["height"] = self._camera_size
         return {
             "cmd": "configure",
             "unit_name": state.unit_name,
             "language": state.language,
-            "video": self._settings.video.model_dump(mode="json"),
+            "video": video,
             "video_bps": self._bitrate,
             "camera_on": state.camera_on,
         }
@@ -165,21 +200,30 @@ class MediaRouter:
             block = session.pull_audio(time_ns) if session is not None else None
             if block is None:
                 self.sound.send(Kind.AUDIO, b"", 0)
+                self._follow(self._delay.alone(session.picture_delay_ns() if session is not None else None))
             else:
                 self.sound.send(Kind.AUDIO, block.samples, block.pts_ns)
-        elif kind is Kind.AUDIO and session is not None:
-            session.send_audio(AudioBlock(payload, time_ns))
+                self._follow(self._delay.played(block.pts_ns, time_ns))
+        elif kind is Kind.AUDIO:
+            self._room_sound.block(payload, time_ns)
+
+    def _follow(self, delay_ns: int | None) -> None:
+        """The picture keeps with the sound. None: as before."""
+        if delay_ns is not None:
+            self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
+
+    def _send_sound(self, block: AudioBlock) -> None:
+        session = self._session()
+        if session is not None:
+            session.send_audio(block)
 
     def _sound_report(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "status":
                 self._note_problem("microphone", message.pop("problem", None))
                 self._note_problem("speaker", message.pop("sink_problem", None))
-                self._store.set_numbers("sound", message)
-            case "played":
-                delay_ns = self._delay.played(message["pts_ns"], message["heard_ns"])
-                if delay_ns is not None:
-                    self.screen.command({"cmd": "sync", "delay_ns": delay_ns})
+                self._room_sound.works()
+                self._store.set_numbers("sound", message | {"filled": self._room_sound.filled})
 
     # the screen worker
 
@@ -231,10 +275,12 @@ class MediaRouter:
     ) -> WorkerProcess:
         def running(pid: int | None) -> None:
             restarts = self._store.state.workers.get(name, WorkerStatus()).restarts
+            self._running_since.pop(name, None)
             if pid is None:
                 self._store.set_worker(name, WorkerStatus(WorkerState.STOPPED, None, restarts))
                 return
             log.info("%s worker: running as %s", name, pid)
+            self._running_since[name] = self._now()
             self._store.set_worker(name, WorkerStatus(WorkerState.RUNNING, pid, restarts))
             if name == "screen":
                 self._scene = {}
@@ -247,20 +293,17 @@ class MediaRouter:
         def failed(error: Exception, attempt: int) -> None:
             restarts = self._store.state.workers.get(name, WorkerStatus()).restarts + 1
             self._store.set_worker(name, WorkerStatus(WorkerState.FAILED, None, restarts))
-            if attempt + 1 >= FAILURES_TO_TELL:
+            if name == "sound":
+                self._room_sound.failed(error)
+            elif attempt + 1 >= FAILURES_TO_TELL:
                 self._store.raise_problem("worker-failing", f"{name}: {error}")
 
         return failed
 
     def withdraw_worker_problem(self, calm_s: float) -> None:
-        """Called now and then: withdraw `worker-failing` when every worker has run for a while."""
-        workers = self._store.state.workers.values()
-        told = [problem for problem in self._store.state.problems if problem.code == "worker-failing"]
-        if (
-            told
-            and time.time() - told[0].since_unix_s > calm_s
-            and all(w.state is WorkerState.RUNNING for w in workers)
-        ):
+        """Called now and then: withdraw `worker-failing` when every worker has run for so long."""
+        since = self._running_since
+        if since.keys() == self._store.state.workers.keys() and max(since.values(), default=0) <= self._now() - calm_s:
             self._store.clear_problem("worker-failing")
 
     def look_at_line(self, numbers: Mapping[str, Any]) -> None:
@@ -285,19 +328,3 @@ class MediaRouter:
         if problem:
             self._store.raise_problem(problem["code"], problem.get("detail", ""))
         self._codes[part] = code
-
-
-def scene_of(state: ApplianceState) -> dict[str, Any]:
-    """What the screen is to show besides the far end's picture."""
-    # The worst, and of those the newest: a screen has room for one.
-    worst = max(state.problems, key=lambda p: (p.text.severity == "fault", p.since_unix_s), default=None)
-    problem = worst.as_dict() if worst is not None else None
-    return {
-        "cmd": "scene",
-        "state": state.meeting.state.value,
-        "title": state.meeting.meeting_name or state.unit_name,
-        "lines": [],
-        "problem": {"cause": problem["cause"], "cure": problem["cure"]} if problem else None,
-        "muted": state.muted,
-        "camera_on": state.camera_on,
-    }

@@ -44,7 +44,31 @@ def _http_url(value: str) -> str:
         raise ValueError("must be an address like https://mcu.example.vn/whip/room")
     if parts.username or parts.password:
         raise ValueError("must not carry a user name or password; put the token in 'token'")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError as error:
+        raise ValueError("has no possible host name; look for two dots in a row or a very long part") from error
     _ = parts.port  # raises ValueError beyond 65535
+    return value
+
+
+def _ice_url(value: str) -> str:
+    """What the ICE agent can use of RFC 7064 and RFC 7065; with anything else no join could ever work."""
+    scheme, _, rest = value.partition(":")
+    host, _, transport = rest.partition("?transport=")
+    if scheme == "stuns":
+        raise ValueError("is STUN over TLS, which is not supported; use stun: or turns:")
+    if scheme == "turns" and transport == "udp":
+        raise ValueError("is TURN over DTLS, which is not supported; turns: goes over tcp")
+    if scheme == "stun" and transport:
+        raise ValueError("must not name a transport: stun: goes over udp")
+    if host.startswith("["):
+        raise ValueError("must name the server: an IPv6 address cannot be used here")
+    name, _, port = host.partition(":")
+    if ".." in name or name.startswith(".") or len(name) > 253 or max(map(len, name.split("."))) > 63:
+        raise ValueError("has no possible host name; look for two dots in a row or a very long part")
+    if port and not 1 <= int(port) <= 65535:
+        raise ValueError("the port must be 1 … 65535")
     return value
 
 
@@ -106,7 +130,7 @@ class Video(_Section):
     fps: int = Field(30, ge=5, le=60, json_schema_extra=words("Số hình mỗi giây", "Frame rate", "fps"))
     bitrate_kbps: int = Field(2000, ge=64, le=8000, json_schema_extra=words("Tốc độ bit", "Bit rate", "kbit/s"))
     keyframe_interval_s: int = Field(
-        10, ge=1, le=60, json_schema_extra=words("Chu kỳ hình khóa", "Keyframe interval", "s")
+        10, ge=1, le=60, json_schema_extra=words("Chu kỳ khung hình chính", "Keyframe interval", "s")
     )
     time_code: bool = Field(False, json_schema_extra=words("In mã thời gian lên hình", "Burn in the time code"))
 
@@ -150,13 +174,19 @@ class Screen(_Section):
 class IceServer(_Section):
     """One STUN or TURN server (RFC 7064, RFC 7065)."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(_ice_url)] = Field(
         pattern=r"^(stun|stuns|turn|turns):(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(\?transport=(udp|tcp))?$",
         max_length=255,
         json_schema_extra=words("Địa chỉ", "Address", form="turn:turn.example.vn:3478?transport=tcp"),
     )
     username: OptionalText = Field(None, max_length=255, json_schema_extra=words("Tên đăng nhập", "User name"))
     credential: Credential = Field(None, json_schema_extra=words("Mật khẩu", "Credential"))
+
+    @model_validator(mode="after")
+    def _turn_has_credentials(self) -> "IceServer":
+        if self.url.startswith("turn") and not (self.username and self.credential):
+            raise ValueError("a TURN server needs 'username' and 'credential'")
+        return self
 
 
 class Network(_Section):

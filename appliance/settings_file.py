@@ -154,8 +154,13 @@ def _fault(
 ) -> SettingsFault:
     nearest = nearest_key(loc) if kind == "extra_forbidden" else None
     value, found = value_at(data, loc)
-    secret = is_secret(loc, nearest)
-    shown = "(nothing)" if kind == "missing" or not found else show(value, loc, secret=secret)
+    if kind == "missing" or not found:
+        shown = "(nothing)"
+    elif kind == "extra_forbidden" and isinstance(value, dict | list):
+        # Under a section that nobody knows, nobody knows which keys hold secrets.
+        shown = "[…]" if isinstance(value, list) else "{…}"
+    else:
+        shown = show(value, loc, secret=is_secret(loc, nearest))
     return SettingsFault(key, shown, _reason(loc, kind, message, context), nearest)
 
 

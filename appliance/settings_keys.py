@@ -18,7 +18,10 @@ Location: TypeAlias = tuple[int | str, ...]
 WHOLE_FILE = "(file)"
 _LONGEST_SHOWN = 60
 _LONGEST_KEY = 12
-_SECRET_NAME = re.compile(r"token|secret|passw|credential|auth|key$|^pw$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"token|secret|pass|pwd|bearer|credential|auth|key$|^pw$|mat.?khau|ma.?truy", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(r"([^&=]*(?:token|secret|pass|pwd|bearer|auth|key|sig)[^&=]*=)[^&]*", re.IGNORECASE)
+# The user's part of an address, with or without //: turn:bob:password@turn.vn
+_USER_PART = re.compile(r"^((?:[a-z][a-z0-9+.-]*:(?://)?)?)[^@\s/]*:[^@\s]*@", re.IGNORECASE)
 
 
 def fields(loc: Location) -> Mapping[str, FieldInfo]:
@@ -52,6 +55,9 @@ def is_secret(loc: Location, nearest: str | None = None) -> bool:
     field = _field(loc)
     if field is not None:
         return _holds_secret(field.annotation)
+    if any(_holds_secret(known.annotation) for known in fields(loc[:-1]).values()):
+        # Whatever stands beside a secret under a name that nobody knows may be the secret.
+        return True
     names = [part for part in loc if isinstance(part, str)]
     # A misspelt name of a secret still holds the secret.
     return any(_SECRET_NAME.search(name) for name in (*names[-1:], (nearest or "").rpartition(".")[2]))
@@ -104,16 +110,14 @@ def _masked(value: Any, loc: Location) -> Any:
 def _masked_address(text: str) -> str:
     """Hide the user's part of an address, and what its query says of tokens and keys."""
     if "://" not in text:
-        return text
+        return _USER_PART.sub(rf"\1{MASK}@", text)
     try:
         parts = urlsplit(text)
     except ValueError:
         return MASK
     host = f"{MASK}@{parts.netloc.rpartition('@')[2]}" if "@" in parts.netloc else parts.netloc
-    query = re.sub(
-        r"([^&=]*(?:token|secret|pass|auth|key|sig)[^&=]*=)[^&]*", rf"\1{MASK}", parts.query, flags=re.IGNORECASE
-    )
-    return urlunsplit((parts.scheme, host, parts.path, query, parts.fragment))
+    query, fragment = (_SECRET_PARAMETER.sub(rf"\1{MASK}", part) for part in (parts.query, parts.fragment))
+    return urlunsplit((parts.scheme, host, parts.path, query, fragment))
 
 
 def show(value: Any, loc: Location, *, secret: bool) -> str:

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from . import settings_file
 from .errors import SettingsError
-from .problems import Problem
+from .problems import Problem, storage_code
 from .settings import Settings
 from .settings_file import DamagedFileError
 from .settings_seal import Seal, inspect, sealed
@@ -112,7 +112,7 @@ def save(state_dir: Path, overrides: Mapping[str, Any], defaults: Path | None = 
             _write_both(state_dir, body, newest + 1)
     except OSError as error:
         raise SettingsError(
-            f"the settings cannot be saved: {error.strerror or error}; check the memory card"
+            f"the settings cannot be saved: {error.strerror or error}; see to the memory card"
         ) from error
     log.info("settings: saved, generation %s", newest + 1)
     return settings
@@ -265,7 +265,7 @@ def _restore(folder: Path, sound: _Copy, other: _Copy, problems: list[Problem]) 
         log.info("settings: both copies hold what %s held", sound.path.name)
     except OSError as error:
         log.error("settings: cannot be written: %s", error)
-        problems.append(_problem("storage-failing", f"the settings cannot be written: {error}"))
+        problems.append(_problem(storage_code(error), f"the settings cannot be written: {error}"))
 
 
 def _spoiled_files(folder: Path) -> list[Path]:
@@ -296,5 +296,5 @@ def _keep_aside(copy: _Copy, problems: list[Problem]) -> str | None:
             return path.name
     except OSError as error:
         log.error("settings: %s cannot be kept aside: %s", copy.path.name, error)
-        problems.append(_problem("storage-failing", f"{copy.path.name} cannot be kept aside: {error}"))
+        problems.append(_problem(storage_code(error), f"{copy.path.name} cannot be kept aside: {error}"))
         return None

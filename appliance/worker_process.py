@@ -30,16 +30,20 @@ class WorkerProcess:
         on_media: Callable[[Kind, bytes, int, bool], None],
         on_report: Callable[[dict[str, Any]], None],
         on_running: Callable[[int | None], None],
+        *,
+        is_quiet: bool = False,
     ) -> None:
         """`configure` is asked for the first message at each start, so that a new process gets the state of now.
 
-        `on_running` gets the process id when the worker is ready, and None when it is gone.
+        `on_running` gets the process id when the worker is ready, and None when it is gone. The log of a quiet worker
+        is thrown away.
         """
         self._name = name
         self._configure = configure
         self._on_media = on_media
         self._on_report = on_report
         self._on_running = on_running
+        self._stderr = asyncio.subprocess.DEVNULL if is_quiet else None
         self._pipe: WorkerPipe | None = None
         self._heard = 0.0
         self._ready = False
@@ -56,6 +60,12 @@ class WorkerProcess:
         pipe = self._pipe
         return pipe is not None and pipe.send_control(message)
 
+    def replace(self, reason: str) -> None:
+        """Have this process end and another take its place: it lives, and does not do its work."""
+        if self._pipe is not None:
+            self._fault = WorkerError(reason)
+            self._gone.set()
+
     async def run(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -69,6 +79,7 @@ class WorkerProcess:
                 str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
+                stderr=self._stderr,
             )
         except OSError as error:
             ours.close()
@@ -108,6 +119,8 @@ class WorkerProcess:
                 await asyncio.wait((gone, exited), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 if exited.done():
                     raise WorkerError(f"{self._name} worker {process.pid} ended with status {exited.result()}")
+                if gone.done() and isinstance(self._fault, WorkerError):
+                    raise WorkerError(f"{self._name} worker {process.pid} is replaced: {self._fault}")
                 if gone.done():
                     raise WorkerError(
                         f"{self._name} worker {process.pid} closed its pipe ({self._fault or 'no reason'})"

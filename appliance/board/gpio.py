@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -14,19 +15,20 @@ from appliance.errors import DeviceError
 from appliance.settings import Board as BoardSettings
 
 from .lights import Light, Pattern
+from .presses import BOUNCE_S, Contact
 
 log = logging.getLogger(__name__)
-
-# Contacts of cheap buttons bounce for up to 20 ms; a person's press lasts longer than 50.
-BOUNCE_S = 0.03
 
 
 class GpioBoard:
     """The wired board. `pressed(button)` is called in the loop for each press of "start" or "mute"."""
 
-    def __init__(self, settings: BoardSettings, pressed: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: BoardSettings, pressed: Callable[[str], None], *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
         self._pressed = pressed
+        self._now = now
         self._loop = asyncio.get_running_loop()
         self._buttons: dict[str, Any] = {}
         self._lights: dict[Light, Any] = {}
@@ -42,8 +44,10 @@ class GpioBoard:
         pins = self._settings
         try:
             for name, pin in (("start", pins.start_button), ("mute", pins.mute_button)):
-                button = Button(pin, pull_up=True, bounce_time=BOUNCE_S, pin_factory=self._factory)
-                button.when_pressed = self._caller(name)
+                button = Button(pin, pull_up=True, pin_factory=self._factory)
+                contact = Contact()
+                button.when_pressed = self._edge_of(name, contact, closed=True)
+                button.when_released = self._edge_of(name, contact, closed=False)
                 self._buttons[name] = button
             for light, pin in (
                 (Light.STATUS, pins.status_light),
@@ -70,14 +74,23 @@ class GpioBoard:
         if self.is_simulated:
             self._factory.close()
 
-    def press(self, button: str) -> None:
-        """Press a button by program: on simulated pins electrically, else where the contact's call arrives."""
-        if self.is_simulated:
-            pin = self._buttons[button].pin
-            pin.drive_low()
-            pin.drive_high()
-        else:
+    async def press(self, button: str) -> None:
+        """Press a button by program: on simulated pins electrically, else where the contact's call arrives.
+
+        Returns when the press has had its effect.
+        """
+        if not self.is_simulated:
             self._pressed(button)
+            return
+        pin = self._buttons[button].pin
+        if not pin.state:
+            # Held down or stuck: a press begins with letting go.
+            pin.drive_high()
+            await asyncio.sleep(2 * BOUNCE_S)
+        pin.drive_low()
+        await asyncio.sleep(2 * BOUNCE_S)
+        pin.drive_high()
+        await asyncio.sleep(2 * BOUNCE_S)
 
     def show(self, patterns: dict[Light, Pattern]) -> None:
         """Set each light; one that already shows its pattern is not disturbed in its rhythm."""
@@ -99,10 +112,17 @@ class GpioBoard:
         else:
             led.off()
 
-    def _caller(self, name: str) -> Callable[[], None]:
+    def _edge_of(self, name: str, contact: Contact, *, closed: bool) -> Callable[[], None]:
+        def look() -> None:
+            if contact.look(self._now()):
+                self._pressed(name)
+
+        def edge(now: float) -> None:
+            self._loop.call_later(contact.edge(closed=closed, now=now) - self._now(), look)
+
         def call() -> None:
             # gpiozero calls from a thread of its own.
-            self._loop.call_soon_threadsafe(self._pressed, name)
+            self._loop.call_soon_threadsafe(edge, self._now())
 
         return call
 

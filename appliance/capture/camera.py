@@ -106,6 +106,10 @@ class Camera:
     def request_keyframe(self) -> None:
         self._recorder.keyframe_wanted = True
 
+    def restart_encoder(self) -> None:
+        """Open the encoder anew, and with it the camera where the two are one."""
+        self._recorder.encoder_restart_wanted = True
+
     def set_bitrate(self, bps: int) -> None:
         self._recorder.bitrate_bps = bps
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import av
-import numpy as np
 
-from .letters import Lettering
+from .letters import LEAST_HEIGHT, Lettering, fitted_lines, paste
 from .pictures import black_frame, planes_of
 from .recorder import Card
 
@@ -27,17 +26,18 @@ def card_maker(
         luma = planes_of(frame)[0]
         luma[:] = _BACKGROUND
         first, second = _WORDS[card] if language == "vi" else reversed(_WORDS[card])
-        for text, centre, size, ink in (
-            (unit_name, 0.32, 0.09, _FAINT_INK),
-            (first, 0.5, 0.14, _INK),
-            (second, 0.65, 0.08, _FAINT_INK),
+        for text, centre, size, room, ink in (
+            # A long name may take two lines.
+            (unit_name, 0.31, 0.1, 0.2, _FAINT_INK),
+            (first, 0.5, 0.16, 0.16, _INK),
+            (second, 0.66, 0.09, 0.1, _FAINT_INK),
         ):
-            mask = lettering(text, max(8, int(height * size)))
-            mask = mask[:, : width - 4]
-            top, left = int(height * centre) - mask.shape[0] // 2, (width - mask.shape[1]) // 2
-            part = luma[top : top + mask.shape[0], left : left + mask.shape[1]]
-            coverage = mask.astype(np.uint16)
-            part[:] = (part * (255 - coverage) + ink * coverage) // 255
+            line_height = max(LEAST_HEIGHT, int(height * size))
+            lines = fitted_lines(lettering, text, line_height, width * 9 // 10, int(height * room))
+            top = int(height * centre) - sum(line.shape[0] for line in lines) // 2
+            for line in lines:
+                paste(luma[top : top + line.shape[0]], line, ink, centred=True)
+                top += line.shape[0]
         return frame
 
     return draw

@@ -11,18 +11,21 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
+from av.error import FFmpegError
 
 from appliance.errors import DeviceError
 from appliance.media.clock import Clock
 from appliance.media.values import BLOCK_BYTES, SAMPLE_RATE, AudioBlock
 
+from .ffmpeg_reason import reason_of
 from .pace import BlockPace
 
 # A shorter file is kept and repeated from memory: opening one sample 48,000 times a second is no microphone.
 _SHORT_BYTES = 2 * SAMPLE_RATE
 # Decoded at once, while the ones before are played: few trips to the thread, and time enough for a slow disk.
 _BATCH_BLOCKS = 10
+# A track of so many packets (20 s and more) without a sound is not worth the time; what comes after is left out.
+_MOST_FRUITLESS_PACKETS = 1000
 
 
 class FileAudioSource:
@@ -107,27 +110,29 @@ def _decoded(path: Path) -> Iterator[bytes]:
                     pieces = resampler.resample(frame)
                 yield from _raw(pieces)
             yield from _raw(resampler.resample(None))
-    except InvalidDataError as error:
-        raise _unusable(path, "it is not a sound file, or is damaged") from error
     except (FFmpegError, OSError, ValueError) as error:
-        raise _unusable(path, str(error)) from error
+        raise _unusable(path, reason_of(error)) from error
 
 
 def _frames(container: InputContainer) -> Iterator[AudioFrame]:
-    """What can be decoded: damaged packets are left out, and a damaged end is the end."""
+    """What can be decoded: damaged packets are left out, whatever FFmpeg calls it, and a damaged end is the end."""
     packets = container.demux(container.streams.audio[0])
-    while True:
+    fruitless = 0
+    while fruitless < _MOST_FRUITLESS_PACKETS:
         try:
             packet = next(packets, None)
-        except InvalidDataError:
+        except (FFmpegError, OSError):
             return
         if packet is None:
             return
+        fruitless += 1
         try:
             frames = packet.decode()
-        except InvalidDataError:
+        except (FFmpegError, OSError):
             continue
-        yield from frames
+        for frame in frames:
+            fruitless = 0
+            yield frame
 
 
 def _resampler() -> AudioResampler:

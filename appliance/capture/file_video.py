@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from appliance.errors import DeviceError
 from appliance.media.clock import NS_PER_S, Clock
 
+from .ffmpeg_reason import reason_of
 from .fit import Fitter
 from .pictures import Pacer, Picture, PictureSource, VideoConfig
 
@@ -82,7 +83,7 @@ class FileVideoSource(PictureSource):
             return self._fitter.fit(frame, self._pixel_aspect)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise DeviceError(
-                f"the pictures of the video file {self._path} cannot be scaled ({error}); choose another file",
+                f"the pictures of {self._path} cannot be scaled: {reason_of(error)}; choose another file",
                 problem="video-file",
             ) from error
 
@@ -165,7 +166,7 @@ def _open(path: str) -> tuple[InputContainer, VideoStream]:
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise DeviceError(
-            f"the video file {path} cannot be opened ({error}); choose another file", problem="video-file"
+            f"the video file {path} cannot be opened: {reason_of(error)}; choose another file", problem="video-file"
         ) from error
     # The cover picture of a song is a video stream, too.
     stream = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)

@@ -1,9 +1,23 @@
-"""Fit pictures of any size and pixel format into the configured size, between black bars where the shape differs."""
+"""Fit pictures of any size, turn, colour and pixel format into what is sent, between black bars where shapes differ.
+
+What is sent is BT.601 in limited range, with BT.709's primaries: a webcam's own, our cards', and what a far end takes
+a picture for that ignores the description in the stream. Only footage in other colours has to be converted.
+"""
 
 import av
-from av.video.reformatter import ColorRange, VideoReformatter
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from .pictures import black_frame, planes_of
+
+# AVColorSpace (the frame's own word; BT.2020 has two) to the scaler's. All others, and none, are BT.601.
+_MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
 
 
 class Fitter:
@@ -17,22 +31,12 @@ class Fitter:
 
     def fit(self, frame: av.VideoFrame, pixel_aspect: float = 1.0) -> av.VideoFrame:
         """`pixel_aspect` is how much wider than high the source's pixels are shown."""
-        width, height = self._inner_size(frame.width * pixel_aspect, frame.height)
-        if (frame.width, frame.height, frame.format.name) == (width, height, "yuv420p") and not _is_full_range(frame):
-            scaled = frame
-            # It may be the decoder's own, from which later pictures are predicted.
-            scaled.make_writable()
-        else:
-            scaled = self._scaler.reformat(
-                frame,
-                width,
-                height,
-                "yuv420p",
-                src_color_range=ColorRange.JPEG if _is_full_range(frame) else ColorRange.MPEG,
-                dst_color_range=ColorRange.MPEG,
-                threads=1,
-            )
-        if (width, height) == (self._width, self._height):
+        # A telephone held upright films on its side, and tells by how much to turn the picture against the clock.
+        turns = round(frame.rotation / 90) % 4
+        wide, high = frame.width * pixel_aspect, float(frame.height)
+        width, height = self._inner_size(high, wide) if turns % 2 else self._inner_size(wide, high)
+        scaled = self._scaled(frame, *((height, width) if turns % 2 else (width, height)))
+        if not turns and (width, height) == (self._width, self._height):
             return scaled
         if self._canvas is None or self._inner != (width, height):
             self._canvas = black_frame(self._width, self._height)
@@ -40,8 +44,28 @@ class Fitter:
         x, y = (self._width - width) // 4 * 2, (self._height - height) // 4 * 2
         for plane, (target, source) in enumerate(zip(planes_of(self._canvas), planes_of(scaled), strict=True)):
             left, top = (x, y) if plane == 0 else (x // 2, y // 2)
-            target[top : top + source.shape[0], left : left + source.shape[1]] = source
+            upright = np.rot90(source, turns)
+            target[top : top + upright.shape[0], left : left + upright.shape[1]] = upright
         return self._canvas
+
+    def _scaled(self, frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+        matrix = _MATRICES.get(frame.colorspace, Colorspace.ITU601)
+        is_ours = matrix is Colorspace.ITU601 and not _is_full_range(frame)
+        if is_ours and (frame.width, frame.height, frame.format.name) == (width, height, "yuv420p"):
+            # It may be the decoder's own, from which later pictures are predicted.
+            frame.make_writable()
+            return frame
+        return self._scaler.reformat(
+            frame,
+            width,
+            height,
+            "yuv420p",
+            src_colorspace=matrix,
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=ColorRange.JPEG if _is_full_range(frame) else ColorRange.MPEG,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
 
     def _inner_size(self, width: float, height: float) -> tuple[int, int]:
         """The largest even size inside ours with these proportions."""

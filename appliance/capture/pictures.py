@@ -4,7 +4,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, cast
 
 import av
 import numpy as np
@@ -114,8 +114,8 @@ def planes_of(frame: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
     sizes = ((width, height), ((width + 1) // 2, (height + 1) // 2), ((width + 1) // 2, (height + 1) // 2))
     views: list[Plane] = []
     for plane, (columns, rows) in zip(frame.planes, sizes, strict=True):
-        # PyAV's stubs do not say that a plane is a buffer.
-        memory: Plane = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
+        # PyAV does not declare planes as buffers; some of numpy's stubs mind, and some do not.
+        memory: Plane = np.frombuffer(cast("Any", plane), np.uint8)
         views.append(memory[: plane.line_size * rows].reshape(rows, plane.line_size)[:, :columns])
     return views[0], views[1], views[2]
 

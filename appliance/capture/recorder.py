@@ -60,6 +60,7 @@ class Recorder:
     ) -> None:
         self.privacy = privacy
         self.keyframe_wanted = False
+        self.encoder_restart_wanted = False
         self.bitrate_bps = config.bitrate_kbps * 1000
         self.fps = config.fps
         self.hold_until_ns = 0
@@ -126,6 +127,11 @@ class Recorder:
         self._window_ns = self._window_pictures = 0
 
     def _apply_changes(self) -> None:
+        if self.encoder_restart_wanted:
+            self.encoder_restart_wanted = False
+            self._encoder.close()
+            if self.encoder_name == "camera":
+                self._device.close()
         bps = self.bitrate_bps
         rung = self._ladder.look(bps, self._clock.now_ns())
         if rung is not self.rung:

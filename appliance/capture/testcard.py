@@ -10,7 +10,7 @@ import numpy as np
 
 from appliance.media.clock import NS_PER_S, Clock
 
-from .letters import Lettering
+from .letters import Lettering, fitted_lines, paste
 from .pictures import Pacer, Picture, PictureSource, Plane, VideoConfig, black_frame, planes_of
 
 # The sound worker's tone begins at the same instants and is as long.
@@ -19,6 +19,7 @@ FLASH_NS = 100_000_000
 _BARS = ((180, 128, 128), (162, 44, 142), (131, 156, 44), (112, 72, 58), (84, 184, 198), (65, 100, 212), (35, 212, 114))
 _BACKGROUND, _INK = 24, 235
 _CLOCK_LETTERS = "0123456789:. "
+_LEAST_CLOCK_HEIGHT = 6
 
 
 class TestCardSource(PictureSource):
@@ -67,21 +68,27 @@ class TestCardSource(PictureSource):
             for part, plane, level in zip((1, 2, 2), planes_of(self._frame), colour, strict=True):
                 plane[: bars_end // part, left // part : right // part if number + 1 < len(_BARS) else None] = level
         self._luma[bars_end:] = _BACKGROUND
-        margin = max(2, width // 40)
+        # In a picture higher or flatter than 16:9, measures must not grow with its long side.
+        unit = min(width, height * 16 // 9)
+        margin = max(2, unit // 40)
         row = (height - bars_end) // 3
         # The flash stands at the right below the bars; name and clock share the rest.
-        side = max(4, (row * 2 - margin // 2) & ~1)
+        side = max(4, min(row * 2 - margin // 2, width // 4) & ~1)
         self._flash: Plane = self._luma[bars_end + margin // 2 :, width - margin - side : width - margin][:side]
         room = width - side - 3 * margin
-        name = self._luma[bars_end + margin // 2 : bars_end + row, margin : margin + room]
-        _paste(name, lettering(unit_name, row * 3 // 4))
-        letters = [lettering(letter, row) for letter in _CLOCK_LETTERS]
+        top, bottom = bars_end + margin // 2, bars_end + row
+        lines = fitted_lines(lettering, unit_name, max(1, row * 3 // 4), room, bottom - top)
+        top += (bottom - top - sum(line.shape[0] for line in lines)) // 2
+        for line in lines:
+            paste(self._luma[top : top + line.shape[0], margin : margin + room], line, _INK)
+            top += line.shape[0]
+        letters = _fitted_letters(lettering, row, room // 10)
         cell_width = min(max(letter.shape[1] for letter in letters), room // 10)
         cell_height = max(letter.shape[0] for letter in letters)
         self._letters = {}
         for letter, mask in zip(_CLOCK_LETTERS, letters, strict=True):
             cell = np.full((min(cell_height, row), cell_width), _BACKGROUND, np.uint8)
-            _paste(cell, mask, centred=True)
+            paste(cell, mask, _INK, centred=True)
             self._letters[letter] = cell
         clock_top = bars_end + row + margin // 4
         cells = self._luma[clock_top : clock_top + min(cell_height, row)]
@@ -109,11 +116,11 @@ def is_flash(now_ns: int) -> bool:
     return now_ns % NS_PER_S < FLASH_NS
 
 
-def _paste(target: Plane, mask: Plane, *, centred: bool = False) -> None:
-    """Lay white letters over a part of the luma plane; what does not fit is cut off."""
-    left = max(0, (target.shape[1] - mask.shape[1]) // 2) if centred else 0
-    top = max(0, (target.shape[0] - mask.shape[0]) // 2)
-    mask = mask[: target.shape[0] - top, : target.shape[1] - left]
-    part = target[top : top + mask.shape[0], left : left + mask.shape[1]]
-    coverage = mask.astype(np.uint16)
-    part[:] = (part * (255 - coverage) + _INK * coverage) // 255
+def _fitted_letters(lettering: Lettering, height: int, cell_width: int) -> list[Plane]:
+    """The clock's letters, as high as `height` allows and none wider than a cell."""
+    while True:
+        letters = [lettering(letter, height) for letter in _CLOCK_LETTERS]
+        widest = max(letter.shape[1] for letter in letters)
+        if widest <= cell_width or height <= _LEAST_CLOCK_HEIGHT:
+            return letters
+        height = max(_LEAST_CLOCK_HEIGHT, min(height - 1, height * cell_width // widest))

@@ -10,8 +10,10 @@ from fractions import Fraction
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from appliance.media.clock import NS_PER_S
+from appliance.media.h264_level import level_idc
 from appliance.media.values import EncodedFrame
 
 LEAST_BPS, MOST_BPS = 32_000, 20_000_000
@@ -26,8 +28,8 @@ _IN_PLACE_DOWN = 0.77
 # More bits are never urgent, and each opening costs a keyframe.
 _LEAST_TIME_BETWEEN_RAISES_NS = 2 * NS_PER_S
 _TIME_BASE = Fraction(1, 1_000_000)
-# level_idc: most macroblocks a frame, most macroblocks a second (H.264 table A-1). 3.1 is what our SDP says.
-_LEVELS = (("3.1", 3600, 108_000), ("4.0", 8192, 245_760), ("4.2", 8704, 522_240))
+# AVColorSpace: the matrix of BT.601.
+_SMPTE170M = 6
 
 
 class X264Encoder:
@@ -106,11 +108,13 @@ class X264Encoder:
         codec.bit_rate = bps
         most = int(bps * _ROOM)
         codec.thread_count = 1
+        _describe_colours(codec)
         codec.options = {
             "preset": "ultrafast",
             "tune": "zerolatency",
             "profile": "baseline",
-            "level": self._level(),
+            # As our SDP says.
+            "level": f"{level_idc(self._width, self._height, self._fps) / 10:.1f}",
             "maxrate": str(most),
             "bufsize": str(int(most * _VBV_S)),
             "forced-idr": "1",
@@ -126,12 +130,13 @@ class X264Encoder:
         self.openings += 1
         return codec
 
-    def _level(self) -> str:
-        macroblocks = -(-self._width // 16) * -(-self._height // 16)
-        for level, per_frame, per_second in _LEVELS:
-            if macroblocks <= per_frame and macroblocks * self._fps <= per_second:
-                return level
-        return "5.2"
+
+def _describe_colours(codec: VideoCodecContext) -> None:
+    """Say in the stream (VUI, H.264 annex E) what `fit` makes: else each decoder guesses, by size or by habit."""
+    codec.color_range = ColorRange.MPEG
+    codec.color_primaries = ColorPrimaries.BT709
+    codec.color_trc = ColorTrc.BT709
+    codec.colorspace = _SMPTE170M
 
 
 def _within_limits(bps: int) -> int:

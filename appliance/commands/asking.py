@@ -1,8 +1,11 @@
 """What the commands that ask the engine share: the question, the exit status, errors for people and for programs."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -37,3 +40,15 @@ def fail(error: ControlError, *, as_json: bool) -> NoReturn:
 
 def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The whole file or none: a picture or table cut off would be taken for a fault of the unit."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

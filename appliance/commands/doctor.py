@@ -1,6 +1,7 @@
 """`bridgepoint doctor`: check everything and say per line what to do."""
 
 import asyncio
+import logging
 import os
 import sys
 
@@ -25,6 +26,8 @@ def doctor(paths: Paths, lang: str, as_json: bool) -> None:
     """
     from appliance import doctor as checks
 
+    # The lines say what is wrong; a log among them would only hide it.
+    logging.getLogger("appliance").addHandler(logging.NullHandler())
     column = 0 if lang == "vi" else 1
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 

@@ -1,7 +1,6 @@
 """The commands of a meeting: join, leave, mute, unmute, camera, press, snapshot."""
 
 import base64
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from appliance.errors import ControlError
 from appliance.paths import Paths
 
-from .asking import BAD_INPUT, fail, json_option, print_json, question
+from .asking import BAD_INPUT, fail, json_option, print_json, question, write_whole
 from .words import one_line
 
 
@@ -100,7 +99,7 @@ def snapshot(paths: Paths, output: str | None, as_json: bool) -> None:
         return
     path = Path(output or time.strftime("snapshot-%Y%m%d-%H%M%S.jpg"))
     try:
-        _write(path, picture)
+        write_whole(path, picture)
     except OSError as error:
         message = f"{path} cannot be written: {error.strerror or error}; name another file with -o"
         if as_json:
@@ -112,13 +111,3 @@ def snapshot(paths: Paths, output: str | None, as_json: bool) -> None:
         print_json({"file": str(path), "bytes": len(picture)})
     else:
         click.echo(f"{path} ({len(picture) // 1024} kB)")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The whole file or none: a picture cut off would be taken for a fault of the screen."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

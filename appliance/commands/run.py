@@ -1,6 +1,7 @@
 """`bridgepoint run`: the daemon."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -31,10 +32,23 @@ def run(paths: Paths, tap_dir: Path | None, verbose: bool) -> None:
     log.set_up(verbose=verbose)
     try:
         uvloop.run(serve(EngineOptions(paths.state_dir, paths.socket, paths.defaults, tap_dir)))
-    except* ApplianceError as errors:
-        for error in errors.exceptions:
-            click.echo(f"bridgepoint: {error}", err=True)
+    except (ApplianceError, TooManyBugsError, ExceptionGroup) as error:
+        failures = list(_single(error))
+        bugs = [failure for failure in failures if not isinstance(failure, ApplianceError | TooManyBugsError)]
+        for failure in failures:
+            if isinstance(failure, TooManyBugsError):
+                click.echo(f"bridgepoint: {failure}; ending, to be started afresh", err=True)
+            elif isinstance(failure, ApplianceError):
+                click.echo(f"bridgepoint: {failure}", err=True)
+        if bugs:
+            raise
         sys.exit(1)
-    except* TooManyBugsError as errors:
-        click.echo(f"bridgepoint: {errors.exceptions[0]}; ending, to be started afresh", err=True)
-        sys.exit(1)
+
+
+def _single(error: Exception) -> Iterator[Exception]:
+    """The failures themselves, out of whatever groups the task groups have made of them."""
+    if isinstance(error, ExceptionGroup):
+        for part in error.exceptions:
+            yield from _single(part)
+    else:
+        yield error

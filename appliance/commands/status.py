@@ -2,8 +2,8 @@
 
 import asyncio
 import os
+import shutil
 import sys
-from typing import Any
 
 import click
 
@@ -11,6 +11,7 @@ from appliance.errors import ControlError
 from appliance.paths import Paths
 
 from .asking import fail, json_option, print_json, question
+from .terminal import fit
 from .words import language_of, status_lines
 
 
@@ -47,26 +48,39 @@ async def _watch(paths: Paths, lang: str | None, *, as_json: bool) -> None:
     from appliance.control.client import ControlClient
 
     client = await ControlClient.connect(paths.socket)
-    drawn = 0
+    drawing = _Drawing()
     try:
         async for state in client.watch():
             if as_json:
                 print_json(state)
                 sys.stdout.flush()
             else:
-                drawn = _draw(state, lang, drawn)
+                drawing.draw(status_lines(state, language_of(state, lang), colour=_colour()))
     finally:
         await client.close()
 
 
-def _draw(state: dict[str, Any], lang: str | None, drawn: int) -> int:
-    """Draw over what stands there; on a pipe, one block after another. Returns the lines drawn."""
-    lines = status_lines(state, language_of(state, lang), colour=_colour())
-    if not sys.stdout.isatty():
-        sys.stdout.write("\n".join(lines) + "\n\n")
-    else:
-        up = f"\x1b[{drawn}F" if drawn else ""
-        # What is left of longer lines and of more lines goes.
-        sys.stdout.write(up + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J")
-    sys.stdout.flush()
-    return len(lines)
+class _Drawing:
+    """Lines drawn over those before; on a pipe, one block after another."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._size = os.terminal_size((0, 0))
+
+    def draw(self, lines: list[str]) -> None:
+        if not sys.stdout.isatty():
+            sys.stdout.write("\n".join(lines) + "\n\n")
+        else:
+            sys.stdout.write(self._over(lines, shutil.get_terminal_size()))
+        sys.stdout.flush()
+
+    def _over(self, lines: list[str], size: os.terminal_size) -> str:
+        # The last row stays free for the cursor; what does not fit above it would scroll away and come again each time.
+        rows = [row for line in lines for row in fit(line, size.columns)][: max(1, size.lines - 1)]
+        up = f"\x1b[{self._rows}F" if self._rows else ""
+        if self._rows and size != self._size:
+            # The terminal has moved what stood there, nobody knows where.
+            up = "\x1b[2J\x1b[H"
+        self._rows, self._size = len(rows), size
+        # What is left of longer rows and of more rows goes.
+        return up + "".join(f"\x1b[2K{row}\n" for row in rows) + "\x1b[0m\x1b[J"

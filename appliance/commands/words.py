@@ -10,7 +10,7 @@ STATES = {
     "joining": {"vi": "Đang vào họp", "en": "Joining"},
     "live": {"vi": "Đang họp", "en": "In the meeting"},
     "rejoining": {"vi": "Đang kết nối lại", "en": "Reconnecting"},
-    "fault": {"vi": "Lỗi", "en": "Fault"},
+    "fault": {"vi": "Không vào họp được", "en": "Cannot join"},
 }
 _COLOURS = {"standby": "cyan", "joining": "yellow", "live": "green", "rejoining": "yellow", "fault": "red"}
 WORDS = {
@@ -36,6 +36,17 @@ WORDS = {
     "round trip": {"vi": "khứ hồi", "en": "round trip"},
     "reduced": {"vi": "hình gửi đi giảm còn {} vì đường truyền yếu", "en": "picture sent reduced to {} by the line"},
     "lost": {"vi": "mất gói", "en": "packets lost"},
+}
+PARTS = {
+    "camera": {"vi": "camera", "en": "camera"},
+    "sound": {"vi": "âm thanh", "en": "sound"},
+    "screen": {"vi": "màn hình", "en": "screen"},
+}
+WORKER_STATES = {
+    "starting": {"vi": "đang khởi động", "en": "starting"},
+    "running": {"vi": "đang chạy", "en": "running"},
+    "failed": {"vi": "bị lỗi", "en": "failed"},
+    "stopped": {"vi": "đã dừng", "en": "stopped"},
 }
 _SGR = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
 
@@ -89,7 +100,7 @@ def status_lines(state: dict[str, Any], lang: Lang, *, colour: bool, now: float 
 
 
 def _part(name: str, worker: dict[str, Any], lang: Lang) -> str:
-    text = f"{name} {worker['state']}"
+    text = f"{PARTS[name][lang]} {WORKER_STATES[worker['state']][lang]}"
     return f"{text} ({WORDS['restarts'][lang].format(worker['restarts'])})" if worker["restarts"] else text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from appliance.errors import ControlError
 
-from .wire import MAX_ANSWER, check_hello, decode, error_of, gone, no_answer, not_running, request
+from .wire import MAX_ANSWER, check_hello, decode, error_of, gone, no_answer, request, unreachable
 
 
 def ask(path: Path, do: str, /, *, timeout_s: float = 5.0, **arguments: Any) -> Any:
@@ -17,8 +17,10 @@ def ask(path: Path, do: str, /, *, timeout_s: float = 5.0, **arguments: Any) -> 
         connection.settimeout(timeout_s)
         try:
             connection.connect(str(path))
+        except TimeoutError as error:
+            raise no_answer(timeout_s) from error
         except (OSError, ValueError) as error:
-            raise not_running(path, getattr(error, "strerror", None) or error) from error
+            raise unreachable(path, error) from error
         lines = _Lines(connection, end)
         try:
             check_hello(lines.next())

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from appliance.errors import ControlError
 
-from .wire import MAX_ANSWER, check_hello, decode, error_of, gone, no_answer, not_running, request
+from .wire import MAX_ANSWER, check_hello, decode, error_of, gone, no_answer, request, unreachable
 
 ANSWER_S = 10.0
 _UNREAD_STATES = 16
@@ -40,7 +40,7 @@ class ControlClient:
         except TimeoutError as error:
             raise no_answer(timeout_s) from error
         except (OSError, ValueError) as error:
-            raise not_running(path, getattr(error, "strerror", None) or error) from error
+            raise unreachable(path, error) from error
         return cls(reader, writer)
 
     async def ask(self, do: str, /, **arguments: Any) -> Any:

@@ -5,6 +5,7 @@ import base64
 import logging
 import os
 import socket
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +36,7 @@ class Commands(Protocol):
     def leave(self) -> None: ...
     def mute(self, *, on: bool) -> None: ...
     def camera(self, *, on: bool) -> None: ...
-    def press(self, button: str) -> None: ...
+    async def press(self, button: str) -> None: ...
     async def snapshot(self) -> bytes: ...
     def changes(self) -> AsyncIterator[ApplianceState]: ...
 
@@ -51,9 +52,9 @@ class ControlServer:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(self._path)
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_stale(self._path)
             self._server = await asyncio.start_unix_server(self._connected, self._path, limit=MAX_REQUEST)
             # The unit's group (the panel's process is in it) may command; others may not.
             self._path.chmod(0o660)
@@ -190,9 +191,7 @@ class _Connection:
         return await self._status()
 
     async def _press(self, arguments: PressArguments) -> dict[str, Any]:
-        self._commands.press(arguments.button)
-        # A press reaches the engine through its loop, as a real one does.
-        await asyncio.sleep(0.05)
+        await self._commands.press(arguments.button)
         return await self._status()
 
     async def _snapshot(self, _: Any) -> dict[str, Any]:
@@ -214,8 +213,13 @@ class _Connection:
 
 def _remove_stale(path: Path) -> None:
     """Take away the socket of an engine that was killed; one that still answers stays."""
-    if not path.exists():
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
         return
+    if not stat.S_ISSOCK(mode):
+        # Only a socket can be what a killed engine left; anything else is somebody's.
+        raise _in_the_way(path, "it is no socket")
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1.0)
         try:
@@ -224,8 +228,9 @@ def _remove_stale(path: Path) -> None:
             path.unlink()
             return
         except OSError as error:
-            raise ControlError(
-                f"{path} is in the way: {error.strerror or error}; remove it or choose another with --socket",
-                code="socket",
-            ) from error
+            raise _in_the_way(path, error.strerror or error) from error
     raise ControlError(f"a bridge point is running already (it answers at {path})", code="already-running")
+
+
+def _in_the_way(path: Path, reason: object) -> ControlError:
+    return ControlError(f"{path} is in the way: {reason}; remove it or choose another with --socket", code="socket")

@@ -1,5 +1,6 @@
 """What both clients know of the wire, without the libraries that the server needs."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,17 @@ VERSION = 1
 MAX_ANSWER = 8 * 1024 * 1024
 
 
-def not_running(path: Path, reason: object) -> ControlError:
+def unreachable(path: Path, error: OSError | ValueError) -> ControlError:
+    """What it means that nobody could be connected to at `path`."""
+    if isinstance(error, PermissionError):
+        return ControlError(
+            f"you may not command this bridge point: you are not in the group that {path} belongs to; "
+            "use sudo, or have yourself added to that group",
+            code="not-allowed",
+        )
+    if isinstance(error, OSError) and error.errno == errno.EAGAIN:
+        return ControlError("the bridge point takes no more connections; end a program that uses it", code="busy")
+    reason = getattr(error, "strerror", None) or error
     return ControlError(
         f"the bridge point is not running (nothing answers at {path}: {reason}); "
         "start it with: systemctl start bridgepoint, or: bridgepoint run",

@@ -13,8 +13,9 @@ import aiohttp
 from appliance.control.client import ControlClient
 from appliance.errors import ControlError
 
-from .measure import audio_delays, audio_gaps, av_offset, percentiles, read_recording, read_shown, video_figures
-from .processes import Cost, Program, bridgepoint, cost_of, free_port, wait_for
+from .figures import from_records
+from .processes import Program, bridgepoint, free_port, last_words_of, wait_for
+from .tally import Tally
 from .unit import UnitPlan
 
 Say = Callable[[str], None]
@@ -47,9 +48,10 @@ async def measured(
             client = await wait_for("bridge point", lambda: workers_running(plan.socket), programs, START_LIMIT_S)
             parts.push_async_callback(client.close)
             say(f"bridge point {plan.name}: ready; joining")
-            figures = await _call(client, plan, programs, seconds, say)
+            with last_words_of(programs):
+                figures = await _call(client, plan, programs, seconds, say)
         # The programs have ended: their records are complete.
-        return figures | _from_records(plan.taps, figures)
+        return figures | from_records(plan.taps, *figures.pop("records"))
 
 
 async def start_mcu(parts: AsyncExitStack, root: Path, *, echo: bool, port: int | None = None) -> tuple[Program, str]:
@@ -94,12 +96,10 @@ async def workers_running(socket: Path) -> ControlClient | None:
 async def _call(
     client: ControlClient, plan: UnitPlan, programs: Sequence[Program], seconds: float, say: Say
 ) -> dict[str, Any]:
-    state = await client.ask("status")
-    pids = {"engine": programs[1].pid} | {name: worker["pid"] for name, worker in state["workers"].items()}
+    pids = {"mcu": programs[0].pid, "engine": programs[1].pid}
     if len(programs) > 2:
         pids["panel"] = programs[2].pid
-    before_numbers = state["numbers"]
-    before = _costs(pids | {"mcu": programs[0].pid})
+    tally = Tally(await client.ask("status"), pids)
     joined_ns = time.monotonic_ns()
     await client.ask("join")
 
@@ -107,58 +107,25 @@ async def _call(
         return (await client.ask("status"))["meeting"]["state"] == "live" or None
 
     await wait_for("meeting", live, programs, JOIN_LIMIT_S)
+    live_ns = time.monotonic_ns()
     say("live")
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         for program in programs:
             program.check()
         await asyncio.sleep(min(left, 0.5))
-    state = await client.ask("status")
-    after = _costs(pids | {"mcu": programs[0].pid})
+        state = await client.ask("status")
+        tally.note(state)
     ended_ns = time.monotonic_ns()
     await client.ask("leave")
-    cpu = {name: round(after[name].cpu_s - before[name].cpu_s, 2) for name in after if name in before}
-    pss = {name: round(cost.pss_mb, 1) for name, cost in after.items()}
+    cpu, pss = tally.cpu_s, tally.pss_mb
+    mcu = {"cpu_s": cpu.pop("mcu", None), "pss_mb": pss.pop("mcu", None)}
     return {
         "state": state["meeting"]["state"],
         "seconds": round((ended_ns - joined_ns) / 1e9, 1),
-        "joined_ns": joined_ns,
-        "ended_ns": ended_ns,
-        "numbers": state["numbers"],
-        "numbers_before": before_numbers,
         "problems": [problem["code"] for problem in state["problems"]],
-        "cpu_s": {name: value for name, value in cpu.items() if name != "mcu"},
-        "pss_mb": {name: value for name, value in pss.items() if name != "mcu"},
-        "mcu": {"cpu_s": cpu.get("mcu"), "pss_mb": pss.get("mcu")},
-    }
-
-
-def _costs(pids: dict[str, int]) -> dict[str, Cost]:
-    return {name: cost for name, pid in pids.items() if (cost := cost_of(pid)) is not None}
-
-
-def _from_records(taps: Path, call: dict[str, Any]) -> dict[str, Any]:
-    """Replace the raw parts of `call` by what the records of the unit show."""
-    joined_ns, ended_ns = call.pop("joined_ns"), call.pop("ended_ns")
-    numbers, before = call.pop("numbers"), call.pop("numbers_before")
-    session = numbers["session"]
-    shown = [frame for frame in read_shown(taps / "shown.csv") if joined_ns <= frame.shown_ns <= ended_ns]
-    mic = read_recording(taps, "mic").between(joined_ns, ended_ns)
-    speaker = read_recording(taps, "speaker").between(joined_ns, ended_ns)
-    delays, gaps = audio_delays(mic, speaker), audio_gaps(mic, speaker)
-    return {
-        "connect_ms": round((shown[0].shown_ns - joined_ns) / 1e6, 1) if shown else None,
-        "video": {
-            "frames_captured": numbers["camera"]["frames"] - before.get("camera", {}).get("frames", 0),
-            "frames_sent": session.get("video_out_frames_sent", 0),
-            **video_figures(shown, ended_ns),
-        },
-        "audio": {
-            "blocks_sent": session.get("audio_out_blocks_sent", 0),
-            "blocks_played": numbers["sound"]["played"] - before.get("sound", {}).get("played", 0),
-            "gaps": len(gaps),
-            "gap_ms": round(sum(gaps), 1),
-            "mouth_to_ear_ms": percentiles([delay for _, delay in delays]),
-        },
-        "av_offset_ms": av_offset(delays, shown),
+        "cpu_s": cpu,
+        "pss_mb": pss,
+        "mcu": mcu,
+        "records": (joined_ns, live_ns, ended_ns, tally.counts),
     }

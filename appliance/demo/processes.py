@@ -6,13 +6,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, ControlError
 
 T = TypeVar("T")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -27,8 +28,13 @@ def bridgepoint(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "appliance", *arguments]
 
 
+# However the demonstration ends, by kill -9 too, the kernel ends what it started (prctl(2), PR_SET_PDEATHSIG).
+# setpriv is a part of util-linux, which every Debian has; what it runs keeps its process id.
+_DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
 class Program:
-    """A child process, its output kept in a file. Ends with the `async with`."""
+    """A child process, its output kept in a file. Ends with the `async with`, and with this process in any case."""
 
     def __init__(self, name: str, command: Sequence[str], log_file: Path) -> None:
         self._name = name
@@ -50,6 +56,7 @@ class Program:
     async def __aenter__(self) -> Self:
         with self._log_file.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
+                *_DIE_WITH_PARENT,
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -71,6 +78,10 @@ class Program:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+            except asyncio.CancelledError:
+                # Whoever asks twice wants it now.
+                process.kill()
+                raise
 
     def check(self) -> None:
         """Raise DemoError when the program has ended by itself."""
@@ -105,6 +116,16 @@ async def wait_for(
             words = "\n".join(program.last_words() for program in programs)
             raise DemoError(f"{what}: not within {limit_s:.0f} s\n{words}")
         await asyncio.sleep(0.02)
+
+
+@contextmanager
+def last_words_of(programs: Sequence[Program]) -> Iterator[None]:
+    """Show what the programs said last when one of them no longer answers: their logs end with the demonstration."""
+    try:
+        yield
+    except ControlError as error:
+        words = "\n".join(words for program in programs if (words := program.last_words()))
+        raise DemoError(f"{error}\n{words}") from error
 
 
 def free_port() -> int:

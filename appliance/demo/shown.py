@@ -1,19 +1,18 @@
 """The demonstration for people: a lab MCU and two bridge points in one meeting, until Ctrl-C."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 from appliance.control.client import ControlClient
 
 from .measured import START_LIMIT_S, start_mcu, start_unit, workers_running
-from .processes import Program, free_port, wait_for
+from .processes import Program, free_port, last_words_of, wait_for
 from .unit import UnitPlan
 
 FOOTAGE = Path(__file__).with_name("footage")
@@ -28,11 +27,8 @@ _STATE_WORDS = {
 }
 
 
-async def show(say: Callable[[str], None], draw: Callable[[Sequence[str]], None]) -> None:
-    """Run until SIGINT or SIGTERM. `say` prints progress, `draw` replaces the live lines. Raises DemoError."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def show(say: Callable[[str], None], draw: Callable[[Sequence[str]], None]) -> NoReturn:
+    """Run until cancelled. `say` prints progress, `draw` replaces the live lines. Raises DemoError."""
     with TemporaryDirectory(prefix="bridgepoint-") as folder:
         async with AsyncExitStack() as parts:
             root = Path(folder)
@@ -57,8 +53,9 @@ async def show(say: Callable[[str], None], draw: Callable[[Sequence[str]], None]
                 parts.push_async_callback(client.close)
                 clients.append((plan, client))
             say("4/4 joining ...")
-            for _, client in clients:
-                await client.ask("join")
+            with last_words_of(programs):
+                for _, client in clients:
+                    await client.ask("join")
             say("")
             say(f"  The wall, in any browser:   {mcu_url}/")
             if plans[0].panel:
@@ -68,18 +65,14 @@ async def show(say: Callable[[str], None], draw: Callable[[Sequence[str]], None]
             say(f"  Command line:               .venv/bin/bridgepoint --socket {plans[0].socket} status")
             say("  Ctrl-C ends all.")
             say("")
-            while not stop.is_set():
-                for program in programs:
-                    program.check()
-                states = [(plan, await client.ask("status")) for plan, client in clients]
-                draw([_line(plan, state) for plan, state in states])
-                try:
-                    await asyncio.wait_for(stop.wait(), 1.0)
-                except TimeoutError:
-                    continue
-            say("\nleaving ...")
-            for _, client in clients:
-                await client.ask("leave")
+            # Each unit leaves its meeting when its engine is asked to end.
+            with last_words_of(programs):
+                while True:
+                    for program in programs:
+                        program.check()
+                    states = [(plan, await client.ask("status")) for plan, client in clients]
+                    draw([_line(plan, state) for plan, state in states])
+                    await asyncio.sleep(1.0)
 
 
 def _port(wanted: int) -> int:

@@ -6,13 +6,14 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from appliance.media.drawing import text_mask
+from appliance.media.drawing import fitted_mask, text_mask
 
 Plane = npt.NDArray[np.uint8]
 
 _INK = 225
 _LABEL_GROUND = 24
 _LABEL_PADDING = 8
+_LEAST_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,11 +24,8 @@ class Label:
 
 
 def _inked(text: str, size: int, ground: int, max_width: int) -> Plane:
-    """Text on its ground, made smaller until it is no wider than `max_width`, then cut."""
-    size = max(8, size)
-    mask = text_mask(text, size)
-    if mask.shape[1] > max_width:
-        mask = text_mask(text, max(8, size * max_width // mask.shape[1]))[:, :max_width]
+    """Text on its ground, made smaller until it is no wider than `max_width`, then shortened."""
+    mask = fitted_mask(text_mask, text, max(_LEAST_SIZE, size), _LEAST_SIZE, max_width)
     blended = ground + mask.astype(np.uint16) * (_INK - ground) // 255
     return blended.astype(np.uint8)
 

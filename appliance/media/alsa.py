@@ -1,7 +1,10 @@
 """Sound cards through ALSA: open by name, read and write 20 ms of 48 kHz mono, count what was lost.
 
-The one module that knows pyalsaaudio. Cards are opened without blocking: a driver that says nothing is an error after
-a second (three at the start), not a thread that hangs. Where a card has no mono, two channels are mixed here.
+The one module that knows pyalsaaudio. Cards are opened without blocking: a card that says nothing is an error after
+a second (three at the start). A call into libasound may still not return, above all where a plug-in waits for a sound
+server, and some of pyalsaaudio's calls hold the interpreter meanwhile: then microphone and speaker stand still with the
+whole worker, the engine replaces it, and sends silence in the room's name (room_sound.py). Where a card has no mono,
+two channels are mixed here.
 """
 
 import ctypes
@@ -34,6 +37,8 @@ _STALL_NS = NS_PER_S
 _START_NS = 3 * NS_PER_S
 _POLL_MS = 100
 # Where the card tells its position only once a period, look again this soon after the time that was reckoned.
+# So many in a row are no busy machine but a card that does not play.
+MAX_UNDERRUNS = 10
 _RECHECK_S = 0.002
 # A card cannot be ahead of the clock by more than its buffer: what is, is a file or a plug-in without a clock.
 _AHEAD_NS = NS_PER_S
@@ -202,11 +207,14 @@ class PlaybackPcm(_Pcm):
     def write(self, samples: bytes) -> int:
         """Queue 20 ms and return the time at which they are heard. An underrun costs 20 ms of silence before them."""
         at_ns = self._clock.now_ns() + self._queued() * NS_PER_S // SAMPLE_RATE
-        if not self._put(samples):
+        underruns = 0
+        # On a starved machine the silence may have been played before the block could follow it.
+        while not ((not underruns or self._put(SILENCE)) and self._put(samples)):
+            underruns += 1
+            if underruns > MAX_UNDERRUNS:
+                raise self._error("it does not play on after an underrun; check its cable")
             self._broken_stream()
             at_ns = self._clock.now_ns() + BLOCK_NS
-            if not (self._put(SILENCE) and self._put(samples)):
-                raise self._error("it does not play on after an underrun; check its cable")
         return self._times.stamp(at_ns)
 
     def wait_for_room(self, stopping: threading.Event) -> None:

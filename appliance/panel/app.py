@@ -15,11 +15,12 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from appliance.control.words import said
 from appliance.errors import ControlError
 
 from .password import OneTimePassword, TooManyTriesError
+from .unit_line import Ask
 
-Ask = Callable[..., Any]
 LANGUAGES = ("vi", "en")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
@@ -30,6 +31,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _OPEN = ("login", "static", "language")
+# The engine is not there to answer; soon it may be.
+_AWAY = ("not-running", "gone", "no-answer", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,12 @@ class PanelOptions:
     unit_name: str
     language: str = "vi"
     meetings: tuple[tuple[str, str], ...] = ()
-    hosts: tuple[str, ...] = field(default_factory=lambda: ("localhost", socket.gethostname()))
+    hosts: tuple[str, ...] = field(default_factory=lambda: own_names(socket.gethostname()))
+
+
+def own_names(name: str) -> tuple[str, ...]:
+    """What a machine of this name is called: by itself, by its domain, and over mDNS (RFC 6762)."""
+    return ("localhost", name, f"{name.partition('.')[0]}.local")
 
 
 def make_app(options: PanelOptions, ask: Ask, password: OneTimePassword) -> Flask:
@@ -84,7 +92,7 @@ def make_app(options: PanelOptions, ask: Ask, password: OneTimePassword) -> Flas
         response.headers.extend(_HEADERS)
         return response
 
-    _add_errors(app)
+    _add_errors(app, language)
     _add_pages(app, options, ask, password)
     _add_api(app, ask)
     return app
@@ -101,26 +109,42 @@ def _is_ours(host: str, names: tuple[str, ...]) -> bool:
     return True
 
 
-def _add_errors(app: Flask) -> None:
+def _add_errors(app: Flask, language: Callable[[], str]) -> None:
     @app.errorhandler(CSRFError)
     def forged(error: CSRFError) -> tuple[str | Response, int]:
         return _said(gettext("This form is too old. Load the page again."), 400)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> tuple[str | Response, int]:
-        return _said(error.description or "", error.code or 500)
+        return _said(_reason(error), error.code or 500)
 
     @app.errorhandler(ControlError)
     def not_done(error: ControlError) -> tuple[str | Response, int]:
-        if error.code == "not-running":
-            return _said(gettext("The unit's program is not running. Switch the unit off and on."), 503)
-        return _said(str(error), 409)
+        return _said(said(error)[LANGUAGES.index(language())], 503 if error.code in _AWAY else 409)
+
+
+def _reason(error: HTTPException) -> str:
+    """Our own words where we refused; else the status in words, for the library's are English."""
+    if error.description and error.description != type(error).description:
+        return error.description
+    match error.code:
+        case 404:
+            reason = gettext("There is no such page.")
+        case 405:
+            reason = gettext("This page cannot be used like that. Go back and use its buttons.")
+        case 413:
+            reason = gettext("That is too much text.")
+        case _:
+            reason = gettext("The panel ran into an error. Try again.")
+    return str(reason)
 
 
 def _said(message: str, status: int) -> tuple[str | Response, int]:
     if request.path.startswith("/api/"):
         return jsonify(error=message), status
-    return render_template("message.html", message=message), status
+    # A page that was asked for while the engine is away comes by itself when it is back.
+    again_s = 5 if status == 503 and request.method == "GET" else None
+    return render_template("message.html", message=message, again_s=again_s), status
 
 
 def _add_pages(app: Flask, options: PanelOptions, ask: Ask, password: OneTimePassword) -> None:
@@ -178,7 +202,7 @@ def _add_api(app: Flask, ask: Ask) -> None:
         try:
             content = base64.b64decode(picture["jpeg"], validate=True)
         except (TypeError, KeyError, ValueError):
-            raise ControlError(gettext("The unit gave no picture."), code="failed") from None
+            raise ControlError("the unit gave no picture", code="not-ready") from None
         return Response(content, mimetype="image/jpeg")
 
 

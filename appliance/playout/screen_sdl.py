@@ -1,6 +1,7 @@
 """A window through SDL 2 (the only importer of sdl2). All calls belong to the process's main thread."""
 
 import ctypes
+import os
 from typing import Any
 
 import av
@@ -15,6 +16,8 @@ except ImportError as error:
     ) from error
 
 _START = (1280, 720)
+# Where there is no display SDL falls back to these without a word, and shows every picture to nobody.
+_UNSEEN_DRIVERS = ("offscreen", "dummy", "evdev")
 
 
 class SdlDisplay:
@@ -27,11 +30,19 @@ class SdlDisplay:
         self._texture: Any = None
         self._size = (0, 0)
         self._is_fullscreen = fullscreen
+        # SDL would make SIGTERM a closed window, and a worker that is told to end would stay.
+        sdl2.SDL_SetHint(sdl2.SDL_HINT_NO_SIGNAL_HANDLERS, b"1")
         if sdl2.SDL_InitSubSystem(sdl2.SDL_INIT_VIDEO) != 0:
             raise _error("the screen cannot be used")
+        driver = (sdl2.SDL_GetCurrentVideoDriver() or b"").decode()
+        if driver in _UNSEEN_DRIVERS and driver not in os.environ.get("SDL_VIDEODRIVER", "").split(","):
+            sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_VIDEO)
+            raise DeviceError(
+                "the screen cannot be used: there is no display; check the cable and that somebody is logged in",
+                problem="screen-missing",
+            )
         flags = sdl2.SDL_WINDOW_RESIZABLE | (sdl2.SDL_WINDOW_FULLSCREEN_DESKTOP if fullscreen else 0)
-        centred = sdl2.SDL_WINDOWPOS_CENTERED
-        self._window = sdl2.SDL_CreateWindow(title.encode(), centred, centred, *_START, flags)
+        self._window = sdl2.SDL_CreateWindow(title.encode(), *_place(fullscreen), flags)
         if not self._window:
             self.close()
             raise _error("no window can be opened")
@@ -75,14 +86,6 @@ class SdlDisplay:
         self._texture = self._renderer = self._window = None
         sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_VIDEO)
 
-    def pixel(self, x: int, y: int) -> tuple[int, int, int]:
-        """The colour (red, green, blue) that the window shows there, as the renderer drew it."""
-        value = (ctypes.c_uint8 * 4)()
-        sdl2.SDL_RenderReadPixels(
-            self._renderer, sdl2.SDL_Rect(x, y, 1, 1), sdl2.SDL_PIXELFORMAT_RGB24, ctypes.byref(value), 4
-        )
-        return value[0], value[1], value[2]
-
     def _new_texture(self, size: tuple[int, int]) -> None:
         if self._texture:
             sdl2.SDL_DestroyTexture(self._texture)
@@ -107,7 +110,18 @@ class SdlDisplay:
         self._is_fullscreen = not self._is_fullscreen
         flags = sdl2.SDL_WINDOW_FULLSCREEN_DESKTOP if self._is_fullscreen else 0
         sdl2.SDL_SetWindowFullscreen(self._window, flags)
+        x, y, width, height = _place(self._is_fullscreen)
+        sdl2.SDL_SetWindowSize(self._window, width, height)
+        sdl2.SDL_SetWindowPosition(self._window, x, y)
         sdl2.SDL_ShowCursor(sdl2.SDL_DISABLE if self._is_fullscreen else sdl2.SDL_ENABLE)
+
+
+def _place(fullscreen: bool) -> tuple[int, int, int, int]:
+    """Where the window stands, and its size. Full screen is a window manager's work: for where there is none, too."""
+    bounds = sdl2.SDL_Rect()
+    if fullscreen and sdl2.SDL_GetDisplayBounds(0, ctypes.byref(bounds)) == 0:
+        return bounds.x, bounds.y, bounds.w, bounds.h
+    return sdl2.SDL_WINDOWPOS_CENTERED, sdl2.SDL_WINDOWPOS_CENTERED, *_START
 
 
 def _plane(plane: Any) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""The speaker: asks for each block just in time, plays it, and tells when it is heard."""
+"""The speaker: asks for each block just in time, and plays it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -13,8 +13,6 @@ from .far_sound import FarSound
 from .speaker_null import NullSink
 
 REOPEN_BLOCKS = 1000 // BLOCK_MS
-# Lip sync wants to know five times a second when a block is heard.
-_REPORT_BLOCKS = 10
 
 
 class CountedSink(AudioSink, Protocol):
@@ -33,15 +31,13 @@ class Speaker:
         clock: Clock,
         *,
         volume_percent: int,
-        on_played: Callable[[int, int], None],
         on_heard: Callable[[bytes, int], None],
         on_problem: Callable[[], None],
     ) -> None:
-        """`on_played(pts_ns, heard_ns)` is called for some blocks, `on_heard(samples, heard_ns)` for each."""
+        """`on_heard(samples, heard_ns)` is called for each block."""
         self._open_sink = open_sink
         self._far = far
         self._clock = clock
-        self._on_played = on_played
         self._on_heard = on_heard
         self._on_problem = on_problem
         self._sink: CountedSink | None = None
@@ -93,8 +89,6 @@ class Speaker:
             self._on_heard(samples, heard_ns)
             if block is not None:
                 self.played += 1
-                if self.played % _REPORT_BLOCKS == 1:
-                    self._on_played(block.pts_ns, heard_ns)
 
     async def _play_unheard(self, blocks: int) -> None:
         """Keep the far end's buffers at the present, so that a speaker that comes back plays no past."""

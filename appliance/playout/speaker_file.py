@@ -42,8 +42,21 @@ def wav_header(data_bytes: int) -> bytes:
     )
 
 
+def recorded_bytes(descriptor: int) -> int | None:
+    """How many bytes of sound a file of ours holds; None for one that is not."""
+    size = os.fstat(descriptor).st_size
+    header = os.pread(descriptor, _HEADER_BYTES, 0)
+    length = int.from_bytes(header[-4:], "little")
+    if not length <= min(size - _HEADER_BYTES, _MOST_DATA) or header != wav_header(length):
+        return None
+    return length
+
+
 class FileSink(NullSink):
-    """Paced as the null sink; written in a thread, so that a slow disk holds up no sound. Each start begins anew."""
+    """Paced as the null sink; written in a thread, so that a slow disk holds up no sound.
+
+    A recording that is there goes on: a restarted worker or a full disk must not cost what was recorded before.
+    """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         super().__init__(clock)
@@ -63,7 +76,7 @@ class FileSink(NullSink):
         try:
             if self._writing is not None:
                 await self._writing
-            await asyncio.to_thread(self._append, bytes(self._waiting))
+            await asyncio.to_thread(self._finish, bytes(self._waiting))
         except DeviceError:
             # What ends the sink (a cancellation above all) must not be replaced by what the disk says to it.
             if error is None:
@@ -86,12 +99,18 @@ class FileSink(NullSink):
     def _create(self) -> None:
         try:
             # O_NONBLOCK: a named pipe without a reader is an error, not a thread that waits.
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             self._file = os.open(self._path, flags, 0o644)
         except OSError as error:
             raise self._error(error.strerror) from error
         try:
-            os.pwrite(self._file, wav_header(0), 0)
+            recorded = recorded_bytes(self._file)
+            if recorded is None:
+                os.ftruncate(self._file, 0)
+                os.pwrite(self._file, wav_header(0), 0)
+            self._written = recorded or 0
+            # A full disk must be seen here: it would take the first blocks, fail, be opened again, take some more ...
+            os.posix_fallocate(self._file, _HEADER_BYTES + self._written, _MOST_WAITING)
         except OSError as error:
             os.close(self._file)
             raise self._error(error.strerror) from error
@@ -109,6 +128,10 @@ class FileSink(NullSink):
             os.pwrite(self._file, wav_header(self._written), 0)
         except OSError as error:
             raise self._error(error.strerror) from error
+
+    def _finish(self, samples: bytes) -> None:
+        self._append(samples)
+        os.ftruncate(self._file, _HEADER_BYTES + self._written)
 
     def _error(self, reason: str | None) -> DeviceError:
         return DeviceError(

@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 1280, 720
 _GROUND, _PANEL, _INK, _SOFT, _OFF = "#0f1c2e", "#16273d", "#f4f7fb", "#a9b8cc", "#c0392b"
 _ACCENTS = {"standby": "#3fb27f", "joining": "#e0a93b", "live": "#e0a93b", "rejoining": "#e0a93b", "fault": "#e05c4b"}
 _MARGIN = 80
+_LEAST_SIZE = 20
 
 _WORDS = {
     "standby": {"vi": ("Sẵn sàng", "Nhấn nút START để vào họp"), "en": ("Ready", "Press START to join the meeting")},
@@ -65,19 +66,25 @@ def draw_card(scene: dict[str, Any], unit_name: str, lang: str, clock_text: str 
 
 
 def _header(pen: "ImageDraw", unit_name: str, clock_text: str) -> None:
-    size = 46
-    while size > 24 and pen.textlength(unit_name, font(size)) > WIDTH - 3 * _MARGIN - 120:
-        size -= 2
-    _text(pen, (_MARGIN, 96), unit_name, size, _INK)
+    name, size = _fitted(pen, unit_name, 46, WIDTH - 3 * _MARGIN - 120)
+    _text(pen, (_MARGIN, 96), name, size, _INK)
     pen.text((WIDTH - _MARGIN, 96), clock_text, fill=_SOFT, font=font(46), anchor="rm")
     pen.line((_MARGIN, 146, WIDTH - _MARGIN, 146), fill=_PANEL, width=3)
 
 
 def _text(pen: "ImageDraw", at: tuple[int, int], text: str, size: int, fill: str, *, bold: bool = True) -> None:
-    """One line from `at` (left, middle) on, made smaller until it fits."""
-    while size > 20 and at[0] + pen.textlength(text, font(size, bold=bold)) > WIDTH - _MARGIN:
-        size -= 2
+    """One line from `at` (left, middle) on, as far as the margin."""
+    text, size = _fitted(pen, text, size, WIDTH - _MARGIN - at[0], bold=bold)
     pen.text(at, text, fill=fill, font=font(size, bold=bold), anchor="lm")
+
+
+def _fitted(pen: "ImageDraw", text: str, size: int, width: int, *, bold: bool = True) -> tuple[str, int]:
+    """The text and the size at which it is no wider than `width`: smaller, and shortened where that is too small."""
+    while size > _LEAST_SIZE and pen.textlength(text, font(size, bold=bold)) > width:
+        size -= 2
+    while len(text) > 1 and pen.textlength(text, font(size, bold=bold)) > width:
+        text = f"{text[:-2].rstrip()}…"
+    return text, size
 
 
 def _problem(pen: "ImageDraw", top: int, cause: str, cure: str, accent: str) -> None:

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from appliance.media.clock import NS_PER_S
 from appliance.media.values import BLOCK_BYTES, BLOCK_SAMPLES, SAMPLE_RATE, SILENCE
 
 from . import opus_packet, stretch
+from .fade import FADE_AFTER, Fade
 from .header import signed32
 from .opus import OpusError
 from .playout_delay import SAFETY_NS, PlayoutDelay
@@ -23,12 +25,14 @@ _KEPT_SPAN = 2 * BLOCK_SAMPLES
 # Longer holes are a new start, not a loss.
 _MAX_HOLE = SAMPLE_RATE
 _MAX_JUMP = 10 * SAMPLE_RATE
-_FADE_AFTER = SAMPLE_RATE // 10
-_FADE_LENGTH = SAMPLE_RATE * 60 // 1000
-_FADE_IN = SAMPLE_RATE // 200
+# For the picture, at most one period in 60 or 80 ms: a sixth slower or an eighth faster, which nobody notices.
+_GENTLE_SLOWER, _GENTLE_FASTER = 3, 4
 # A period that matches less well is waited for, unless the correction becomes urgent.
 _GOOD_MATCH = 0.5
 _PATIENCE = 15
+_COUNTED = (
+    "concealed", "fec_used", "red_used", "late", "duplicate", "discarded", "underruns", "malformed", "decode_errors",
+)  # fmt: skip
 
 
 class Decoder(Protocol):
@@ -57,10 +61,22 @@ class AudioBuffer:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._counts = dict.fromkeys(
-            ("concealed", "fec_used", "late", "duplicate", "discarded", "underruns", "malformed", "decode_errors"), 0
+            (
+                "concealed",
+                "fec_used",
+                "late",
+                "duplicate",
+                "discarded",
+                "underruns",
+                "malformed",
+                "decode_errors",
+                "red_used",
+            ),
+            0,
         )
         self._inserted = 0
         self._removed = 0
+        self._wanted_ns = 0
         self.restart()
 
     def restart(self) -> None:
@@ -75,15 +91,22 @@ class AudioBuffer:
         self._position: int | None = None  # extended RTP time of what is decoded next
         self._pcm = b""
         self._starved = 0  # samples concealed in place of packets that may still come
-        self._hidden = 0  # samples concealed in a row
         self._arrival_ns = 0
-        self._in_silence = False
-        self._tail = b""
+        self._fade = Fade()
         self._tries = 0
+        self._uncorrected = 0  # blocks since the last correction
+
+    def follow(self, wanted_ns: int | None, delay_ns: int) -> None:
+        """Sound is heard `delay_ns` after its capture; the picture wants `wanted_ns`. None: no picture comes."""
+        self._wanted_ns = wanted_ns or 0
+        self._delay.follow(None if wanted_ns is None else wanted_ns - delay_ns)
 
     # packets in
 
-    def insert(self, sequence: int, timestamp: int, payload: bytes, arrival_ns: int) -> None:
+    def insert(
+        self, sequence: int, timestamp: int, payload: bytes, arrival_ns: int, *, redundant: bool = False
+    ) -> None:
+        """Take a packet; `redundant`: a copy that came with a later one."""
         samples = opus_packet.duration(payload)
         if not samples:
             self._counts["malformed"] += 1
@@ -96,12 +119,17 @@ class AudioBuffer:
             self.insert(sequence, timestamp, payload, arrival_ns)
             return
         time = self._newest + ahead
+        if redundant and (self._position is None or time < self._position or time in self._packets):
+            return
         if self._position is not None and time < self._position:
             self._counts["late"] += 1
             return
         if time in self._packets:
             self._counts["duplicate"] += 1
             return
+        if redundant:
+            self._counts["red_used"] += 1
+            self._delay.lost()
         self._packets[time] = _Packet(payload, sequence, samples, arrival_ns)
         self._newest = max(self._newest, time)
         if len(self._packets) > MAX_PACKETS:
@@ -122,7 +150,7 @@ class AudioBuffer:
         assert self._position is not None
         timestamp = self._position - len(self._pcm) // 2
         self._fill(BLOCK_SAMPLES)
-        if self._hidden == 0:
+        if self._fade.hidden == 0:
             self._delay.observe(now_ns, now_ns - self._arrival_ns, len(self._pcm) // 2 - BLOCK_SAMPLES)
             self._correct()
         block, self._pcm = self._pcm[:BLOCK_BYTES], self._pcm[BLOCK_BYTES:]
@@ -140,7 +168,7 @@ class AudioBuffer:
             del self._packets[time]
             self._counts["discarded"] += 1
         self._position = newest
-        self._hidden = _FADE_AFTER + _FADE_LENGTH
+        self._fade.from_silence()
         return True
 
     def _skip_backlog(self) -> None:
@@ -150,13 +178,20 @@ class AudioBuffer:
         newest = max(self._packets)
         end = newest + self._packets[newest].samples
         span = end - min(self._packets) + len(self._pcm) // 2
-        if span <= (3 * BLOCK_SAMPLES if self._starved >= _FADE_AFTER else MAX_SPAN):
+        # More may be meant to be there, for the picture.
+        meant = int(max(self._wanted_ns, self._delay.wait_ns) * SAMPLE_RATE / NS_PER_S)
+        if self._starved >= FADE_AFTER:
+            most = max(3 * BLOCK_SAMPLES, meant + 2 * BLOCK_SAMPLES)
+        else:
+            most = max(MAX_SPAN, meant + 5 * BLOCK_SAMPLES)
+        if span <= most:
             return
-        old = [time for time, packet in self._packets.items() if time + packet.samples <= end - _KEPT_SPAN]
+        kept = max(_KEPT_SPAN, meant - 2 * BLOCK_SAMPLES)
+        old = [time for time, packet in self._packets.items() if time + packet.samples <= end - kept]
         for time in old:
             del self._packets[time]
             self._counts["discarded"] += 1
-        self._tail = self._decode(None)
+        self._fade.cut(self._decode(None))
         self._pcm = b""
         self._position = min(self._packets)
         self._starved = 0
@@ -173,11 +208,11 @@ class AudioBuffer:
         if packet is not None:
             return self._play(packet)
         if not self._packets:
-            if not self._in_silence:
+            if not self._fade.in_silence:
                 self._counts["underruns"] += 1
                 self._counts["concealed"] += 1
             self._starved += BLOCK_SAMPLES
-            return self._fade(self._decode(None))
+            return self._fade.out(self._decode(None))
         first = min(self._packets)
         hole = first - self._position - self._starved
         if hole <= 0 or hole > _MAX_HOLE:
@@ -204,8 +239,8 @@ class AudioBuffer:
         self._position += packet.samples
         self._sequence = packet.sequence
         self._arrival_ns = packet.arrival_ns
-        self._in_silence = opus_packet.is_silence(packet.payload)
-        return self._resume(pcm[: 2 * packet.samples].ljust(2 * packet.samples, b"\0"))
+        self._fade.in_silence = opus_packet.is_silence(packet.payload)
+        return self._fade.back(pcm[: 2 * packet.samples].ljust(2 * packet.samples, b"\0"))
 
     def _hide(self, hole: int, successor: _Packet) -> bytes:
         """Sound for (a part of) a hole, the packet after which has come."""
@@ -215,12 +250,12 @@ class AudioBuffer:
             self._counts["fec_used"] += 1
             self._delay.lost()
             self._position += len(pcm) // 2
-            return self._resume(pcm)
+            return self._fade.back(pcm)
         pcm = self._decode(None)[: 2 * hole]
         self._position += len(pcm) // 2
-        if not self._in_silence:
+        if not self._fade.in_silence:
             self._counts["concealed"] += 1
-        return self._fade(pcm)
+        return self._fade.out(pcm)
 
     def _decode(self, packet: bytes | None, *, fec: bool = False) -> bytes:
         try:
@@ -229,42 +264,14 @@ class AudioBuffer:
             self._counts["decode_errors"] += 1
             return SILENCE
 
-    # smoothness
-
-    def _fade(self, pcm: bytes) -> bytes:
-        """Concealed sound sinks into silence, for it has less and less to do with what was said."""
-        begin, count = self._hidden, len(pcm) // 2
-        if self._in_silence:
-            self._hidden = min(begin + count, _FADE_AFTER)
-            return pcm
-        self._hidden = begin + count
-        if self._hidden <= _FADE_AFTER:
-            return pcm
-        if begin >= _FADE_AFTER + _FADE_LENGTH:
-            return bytes(len(pcm))
-        gain = 1.0 - (np.arange(begin, begin + count, dtype=np.float32) - _FADE_AFTER) / _FADE_LENGTH
-        samples = np.frombuffer(pcm, np.int16) * np.clip(gain, 0.0, 1.0)
-        return samples.astype(np.int16).tobytes()
-
-    def _resume(self, pcm: bytes) -> bytes:
-        """The real sound again, without a click after what stood in its place."""
-        hidden, self._hidden = self._hidden, 0
-        tail, self._tail = self._tail, b""
-        if hidden <= _FADE_AFTER and not tail:
-            return pcm
-        after = np.frombuffer(pcm, np.int16)
-        length = min(_FADE_IN, len(after))
-        before = np.zeros(length, np.int16) if not tail else np.frombuffer(tail, np.int16)[:length]
-        if hidden > _FADE_AFTER:
-            rest = max(0.0, 1.0 - (hidden - _FADE_AFTER) / _FADE_LENGTH)
-            before = (before * rest).astype(np.int16)
-        return np.concatenate((stretch.cross_fade(before, after[:length]), after[length:])).tobytes()
-
     def _correct(self) -> None:
         """Play slower or faster, a period at a time, where it is heard least."""
         wanted = self._delay.correction
         size = abs(wanted)
+        self._uncorrected += 1
         if size < stretch.LEAST_PERIOD:
+            return
+        if self._delay.is_gentle and self._uncorrected < (_GENTLE_SLOWER if wanted > 0 else _GENTLE_FASTER):
             return
         if wanted < 0:
             # Only what is here already can be played faster.
@@ -277,7 +284,7 @@ class AudioBuffer:
         if match < _GOOD_MATCH and self._tries < _PATIENCE:
             self._tries += 1
             return
-        self._tries = 0
+        self._tries = self._uncorrected = 0
         if wanted < 0:
             self._pcm = stretch.shorten(samples, period).tobytes()
             self._removed += period
@@ -289,7 +296,7 @@ class AudioBuffer:
     def numbers(self) -> dict[str, Any]:
         return self._counts | {
             "queued": len(self._packets),
-            "buffer_ms": round(self._delay.wait_ms, 1),
+            "buffer_ms": round(self._delay.wait_ns / 1e6, 1),
             "target_ms": round(self._delay.target_ms, 1),
             "inserted_ms": self._inserted * 1000 // SAMPLE_RATE,
             "removed_ms": self._removed * 1000 // SAMPLE_RATE,

@@ -1,16 +1,16 @@
-"""Decide what a session carries: write our offers and answers, choose codecs, check the far end's answer.
+"""Decide what a session carries: what our offers and answers say, and whether the far end's answer will do.
 
 We are strict where half a session would result (a refused stream, another codec, a second transport) and lenient where
 servers in the wild are sloppy without harm.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from appliance.errors import NegotiationFailed
 
-from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, TRANSPORT_CC_URI, Candidate, Codec, Description, Section
+from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, TRANSPORT_CC_URI, Codec, Description, Section
+from .sdp_text import LocalSection
 
 FEEDBACK = {
     "audio": frozenset(("transport-cc",)),
@@ -18,9 +18,9 @@ FEEDBACK = {
 }
 H264_RATE = 90_000
 OPUS_RATE = 48_000
-_OPUS, _H264, _RTX = 111, 102, 103  # payload types, as browsers number them
+_OPUS, _RED, _H264, _RTX = 111, 63, 102, 103  # payload types, as browsers number them
 # Constrained baseline: what every camera's encoder makes and every MCU takes.
-_PROFILE = "42e01f"  # level 3.1: 720p30
+_PROFILE = "42e01f"  # level 3.1: 720p30, which every receiver takes
 _PROFILE_TEXT = re.compile(r"[0-9a-fA-F]{6}")
 EXTENSIONS = {
     "audio": {MID_URI: 1, AUDIO_LEVEL_URI: 2, TRANSPORT_CC_URI: 4},
@@ -30,137 +30,49 @@ OPPOSITE = {"sendonly": "recvonly", "recvonly": "sendonly"}
 
 
 @dataclass(frozen=True, slots=True)
-class LocalTransport:
-    """What we say of our ICE agent and our certificate."""
-
-    ufrag: str
-    password: str
-    candidates: tuple[Candidate, ...]
-    fingerprints: tuple[tuple[str, str], ...]
-    setup: str
-
-
-@dataclass(frozen=True, slots=True)
-class LocalSection:
-    """One m= section as we write it. `codecs` empty: refused (port 0)."""
-
-    kind: str
-    mid: str
-    direction: str
-    codecs: tuple[Codec, ...]
-    extensions: dict[str, int] = field(default_factory=dict)
-    ssrc: int = 0
-    rtx_ssrc: int = 0
-    track: str = ""
-    profile: str = "UDP/TLS/RTP/SAVPF"
-    formats: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Agreed:
     """The one codec of a stream that both ends said."""
 
     section: Section
     codec: Codec
     rtx: int | None
+    red: int | None = None
 
 
-def offered_section(kind: str, mid: str, direction: str, ssrc: int, rtx_ssrc: int) -> LocalSection:
+def offered_section(
+    kind: str, mid: str, direction: str, ssrc: int, rtx_ssrc: int, *, level_idc: int = 31
+) -> LocalSection:
+    """Our m= section of an offer. `level_idc`: of the pictures that we send (media/h264_level.py)."""
     extensions = EXTENSIONS[kind]
     if kind == "audio":
         opus = Codec(_OPUS, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"}, FEEDBACK[kind])
-        return LocalSection(kind, mid, direction, (opus,), extensions, ssrc, 0, f"{mid}-audio")
-    fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": _PROFILE}
-    h264 = Codec(_H264, "H264", H264_RATE, 1, fmtp, FEEDBACK[kind])
+        return LocalSection(kind, mid, direction, (opus, _red(_RED, _OPUS)), extensions, ssrc, 0, f"{mid}-audio")
+    profile = f"{_PROFILE[:4]}{level_idc:02x}"
+    fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": profile}
+    # What we do not send (REMB) nobody should wait for.
+    feedback = frozenset(what for what in FEEDBACK[kind] if direction != "recvonly" or what != "goog-remb")
+    h264 = Codec(_H264, "H264", H264_RATE, 1, fmtp, feedback)
     rtx = Codec(_RTX, "rtx", H264_RATE, 1, {"apt": str(_H264)})
     return LocalSection(kind, mid, direction, (h264, rtx), extensions, ssrc, rtx_ssrc, f"{mid}-video")
 
 
-def write(
-    transport: LocalTransport,
-    sections: Iterable[LocalSection],
-    *,
-    session_id: int,
-    stream: str,
-    bundle: bool,
-    offer: bool,
-) -> str:
-    """The text of our description: one transport for all sections (max-bundle), RTP and RTCP on one port."""
-    sections = tuple(sections)
-    accepted = " ".join(section.mid for section in sections if section.codecs)
-    lines = [
-        "v=0",
-        f"o=- {session_id} 2 IN IP4 127.0.0.1",
-        "s=-",
-        "t=0 0",
-        *((f"a=group:BUNDLE {accepted}",) if bundle else ()),
-        f"a=msid-semantic: WMS {stream}",
-    ]
-    for section in sections:
-        lines += _lines(section, transport, stream, offer=offer)
-    return "\r\n".join(lines) + "\r\n"
-
-
-def _lines(section: LocalSection, transport: LocalTransport, stream: str, *, offer: bool) -> list[str]:
-    if not section.codecs:
-        mid = [f"a=mid:{section.mid}"] if section.mid else []
-        head = f"m={section.kind} 0 {section.profile} {' '.join(section.formats)}"
-        return [head, "c=IN IP4 0.0.0.0", "a=inactive", *mid]
-    numbers = " ".join(str(codec.payload_type) for codec in section.codecs)
-    lines = [
-        f"m={section.kind} 9 {section.profile} {numbers}",
-        "c=IN IP4 0.0.0.0",
-        f"a=mid:{section.mid}",
-        f"a={section.direction}",
-        "a=rtcp:9 IN IP4 0.0.0.0",
-        "a=rtcp-mux",
-    ]
-    if offer:
-        lines.append("a=rtcp-mux-only")
-    lines += [f"a=extmap:{number} {uri}" for uri, number in section.extensions.items()]
-    if section.direction == "sendonly":
-        lines.append(f"a=msid:{stream} {section.track}")
-    for codec in section.codecs:
-        channels = f"/{codec.channels}" if codec.channels > 1 else ""
-        lines.append(f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_rate}{channels}")
-        lines += [f"a=rtcp-fb:{codec.payload_type} {what}" for what in sorted(codec.feedback)]
-        if codec.fmtp:
-            lines.append(f"a=fmtp:{codec.payload_type} " + ";".join(f"{k}={v}" for k, v in codec.fmtp.items()))
-    if section.direction == "sendonly":
-        rtx = any(codec.name == "rtx" for codec in section.codecs)
-        if rtx:
-            lines.append(f"a=ssrc-group:FID {section.ssrc} {section.rtx_ssrc}")
-        for ssrc in (section.ssrc, section.rtx_ssrc) if rtx else (section.ssrc,):
-            lines.append(f"a=ssrc:{ssrc} cname:{stream}")
-            lines.append(f"a=ssrc:{ssrc} msid:{stream} {section.track}")
-    lines += [f"a=ice-ufrag:{transport.ufrag}", f"a=ice-pwd:{transport.password}"]
-    lines += [
-        f"a=candidate:{c.foundation} 1 udp {c.priority} {c.host} {c.port} typ {c.kind}{_related(c)}"
-        for c in transport.candidates
-    ]
-    lines.append("a=end-of-candidates")
-    lines += [f"a=fingerprint:{method} {digest}" for method, digest in transport.fingerprints]
-    lines.append(f"a=setup:{transport.setup}")
-    return lines
-
-
-def _related(candidate: Candidate) -> str:
-    # RFC 8839 wants the related address; RFC 8828 lets us keep the room's own address to ourselves.
-    return "" if candidate.kind == "host" else " raddr 0.0.0.0 rport 9"
+def _red(payload_type: int, of: int) -> Codec:
+    """Redundant audio (RFC 2198) of the payload type `of`. Second in order: what is sent first goes without it."""
+    return Codec(payload_type, "red", OPUS_RATE, 2, {f"{of}/{of}": ""})
 
 
 def check_transport(description: Description) -> Section:
     """The section that carries the transport, or the reason why no connection can come of it."""
     if all(section.rejected for section in description.sections):
-        raise NegotiationFailed("the MCU refuses both sound and picture; check the meeting's address and rights")
+        raise NegotiationFailed("the far end refuses both sound and picture; check the meeting's address and rights")
     tagged = description.transport_section()
     if not tagged.ufrag or not tagged.password:
-        raise NegotiationFailed("the MCU's session description carries no ICE credentials")
+        raise NegotiationFailed("the far end's session description has no ICE credentials")
     if not tagged.fingerprints:
-        raise NegotiationFailed("the MCU's session description carries no certificate fingerprint (SHA-256 or longer)")
+        raise NegotiationFailed("the far end's session description has no certificate fingerprint (SHA-256 or longer)")
     if not description.candidates():
         raise NegotiationFailed(
-            "the MCU names no network address (ICE candidate) we can send to; check the MCU's address settings"
+            "the far end names no network address (ICE candidate) we can send to; check its address settings"
         )
     return tagged
 
@@ -192,18 +104,23 @@ def check_answer(offered: tuple[LocalSection, ...], answer: Description) -> dict
 
 
 def _agreed_codec(ours: LocalSection, theirs: Section, name: str) -> Agreed:
-    known = {codec.payload_type: codec for codec in ours.codecs}
-    first = next((codec for codec in theirs.offered_codecs() if codec.name != "rtx"), None)
+    first = next((codec for codec in theirs.offered_codecs() if codec.name not in ("rtx", "red")), None)
     if first is None:
         raise NegotiationFailed(f"the MCU's answer names no codec for our {name}")
-    offer = known.get(first.payload_type)
-    if offer is None or offer.name.lower() != first.name or offer.clock_rate != first.clock_rate:
+    # By name: an answer may number the codecs as it likes (RFC 3264 section 6.1), and its numbers then count.
+    if (first.name, first.clock_rate) not in {(codec.name.lower(), codec.clock_rate) for codec in ours.codecs}:
         wanted = "H.264" if ours.kind == "video" else "Opus"
         raise NegotiationFailed(f"the MCU chose the codec {first.name[:32]} for our {name}; it must take {wanted}")
     if ours.kind == "video" and first.fmtp.get("packetization-mode", "1") != "1":
         raise NegotiationFailed("the MCU wants H.264 in packetization mode 0, which we do not send")
-    rtx = theirs.rtx_for(first.payload_type)
-    return Agreed(theirs, first, rtx if rtx in known else None)
+    offered = {codec.name for codec in ours.codecs}
+    number = first.payload_type
+    return Agreed(
+        theirs,
+        first,
+        theirs.rtx_for(number) if "rtx" in offered else None,
+        theirs.red_for(number) if "red" in offered else None,
+    )
 
 
 def choose(section: Section) -> Agreed | None:
@@ -217,11 +134,15 @@ def choose(section: Section) -> Agreed | None:
         found = [codec for codec in found if codec.clock_rate == OPUS_RATE]
     if not found:
         return None
-    return Agreed(section, found[0], section.rtx_for(found[0].payload_type))
+    number = found[0].payload_type
+    return Agreed(section, found[0], section.rtx_for(number), section.red_for(number))
 
 
-def choose_sections(offer: Description, direction: str) -> dict[int, Agreed]:
-    """As answerer of `direction`: what we take of an offer, by index; the first sound and the first picture."""
+def choose_sections(offer: Description, direction: str, *, whole: bool = False) -> dict[int, Agreed]:
+    """As answerer of `direction`: what we take of an offer, by index; the first sound and the first picture.
+
+    `whole`: both, or NegotiationFailed. A meeting of half a session looks held to one side only.
+    """
     taken: dict[int, Agreed] = {}
     for index, section in enumerate(offer.sections):
         if section.rejected and section.mid not in offer.bundle:
@@ -235,6 +156,9 @@ def choose_sections(offer: Description, direction: str) -> dict[int, Agreed]:
             taken[index] = agreed
     if not taken:
         raise NegotiationFailed("the offer has neither H.264 (packetization mode 1) nor Opus in the wanted direction")
+    if whole and len(taken) < 2:
+        missing = "Opus" if next(iter(taken.values())).section.kind == "video" else "H.264 (packetization mode 1)"
+        raise NegotiationFailed(f"the MCU's offer has no {missing} that we could take; check its codecs")
     for agreed in taken.values():
         section = agreed.section
         if not section.mid or not section.rtcp_mux:
@@ -270,6 +194,8 @@ def answered_section(agreed: Agreed, direction: str, ssrc: int, rtx_ssrc: int) -
     else:
         fmtp = {"minptime": "10", "useinbandfec": "1"}
         codecs = [Codec(codec.payload_type, "opus", OPUS_RATE, 2, fmtp, feedback)]
+        if agreed.red is not None:
+            codecs.append(_red(agreed.red, codec.payload_type))
     return LocalSection(
         section.kind,
         section.mid,

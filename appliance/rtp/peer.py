@@ -13,16 +13,17 @@ from aiortc import RTCDtlsFingerprint, RTCDtlsParameters, RTCIceParameters
 
 from appliance.errors import NegotiationFailed
 
-from . import negotiation, sdp
+from . import negotiation, sdp, sdp_text
+from .audio_receiver import AudioReceiver
 from .clock_recovery import SessionTimeline
 from .congestion import CongestionControl
 from .ice import IceConfig, IceServerConfig
-from .negotiation import Agreed, LocalSection
+from .negotiation import Agreed
 from .plane import StreamParameters
-from .receiver import AudioReceiver, VideoReceiver
 from .sender import AudioSender
 from .session_clock import SessionClock, random_ssrc
 from .transport import SecureTransport
+from .video_receiver import VideoReceiver
 from .video_sender import VideoSender
 
 __all__ = ["AudioReceiver", "AudioSender", "IceConfig", "IceServerConfig", "Peer", "VideoReceiver", "VideoSender"]
@@ -41,19 +42,21 @@ class Peer:
         config: IceConfig,
         *,
         loopback: bool = False,
+        level_idc: int = 31,
         most_video_bps: int | None = None,
         carried_bps: int | None = None,
     ) -> None:
-        """`loopback`: the far end is on this machine; only 127.0.0.1 is told to it.
+        """`loopback`: the far end is on this machine; only 127.0.0.1 is told to it. `level_idc`: of what we send.
 
         `most_video_bps`: what the picture's encoder is set to at most; `carried_bps`: what the line carried of late.
         """
+        self._level_idc = level_idc
         self._direction: Direction | None = None
         self._session_clock = SessionClock()
         self._congestion = CongestionControl(most_video_bps=most_video_bps, carried_bps=carried_bps)
         self._stream = secrets.token_hex(12)
         self._session_id = secrets.randbits(62)
-        self._offered: tuple[LocalSection, ...] = ()
+        self._offered: tuple[sdp_text.LocalSection, ...] = ()
         self._video_sender: VideoSender | None = None
         self._audio_sender: AudioSender | None = None
         self._video_receiver: VideoReceiver | None = None
@@ -114,11 +117,18 @@ class Peer:
         attribute = _ATTRIBUTE[self._direction]
         await self._transport.gather(controlling=True)
         self._offered = tuple(
-            negotiation.offered_section(kind, mid, attribute, *self._ssrcs(kind))
+            negotiation.offered_section(
+                kind,
+                mid,
+                attribute,
+                *self._ssrcs(kind),
+                # What we take is left at what every sender may send.
+                level_idc=self._level_idc if self._direction == "send" else 31,
+            )
             for mid, kind in (("0", "audio"), ("1", "video"))
         )
         local = self._transport.describe("actpass")
-        return negotiation.write(
+        return sdp_text.write(
             local, self._offered, session_id=self._session_id, stream=self._stream, bundle=True, offer=True
         )
 
@@ -128,10 +138,13 @@ class Peer:
         agreed = negotiation.check_answer(self._offered, answer)
         self._connect(answer, agreed)
 
-    async def answer(self, offer_sdp: str, *, direction: Direction) -> str:
-        """Answer a far end's offer and begin to connect. Raises NegotiationFailed when we have nothing in common."""
+    async def answer(self, offer_sdp: str, *, direction: Direction, whole: bool = False) -> str:
+        """Answer a far end's offer and begin to connect. Raises NegotiationFailed when we have nothing in common.
+
+        `whole`: sound and picture must both be taken.
+        """
         offer = sdp.parse(offer_sdp)
-        taken = negotiation.choose_sections(offer, _ATTRIBUTE[direction])
+        taken = negotiation.choose_sections(offer, _ATTRIBUTE[direction], whole=whole)
         tagged = negotiation.check_transport(offer)
         if tagged.setup not in ("actpass", "active", "passive"):
             raise NegotiationFailed("the offer does not say who may start DTLS (a=setup)")
@@ -147,7 +160,7 @@ class Peer:
             for index, section in enumerate(offer.sections)
         ]
         local = self._transport.describe("passive" if tagged.setup == "active" else "active")
-        text = negotiation.write(
+        text = sdp_text.write(
             local, sections, session_id=self._session_id, stream=self._stream, bundle=bool(offer.bundle), offer=False
         )
         self._connect(offer, {agreed.section.kind: agreed for agreed in taken.values()})
@@ -165,8 +178,8 @@ class Peer:
         self._transport.connect(
             # The far end is the DTLS client when it says active; an offer that leaves it open gets our "active".
             role="server" if tagged.setup == "active" else "client",
-            ice=RTCIceParameters(tagged.ufrag, tagged.password, far.ice_lite),
-            dtls=RTCDtlsParameters([RTCDtlsFingerprint(*pair) for pair in tagged.fingerprints]),
+            ice_parameters=RTCIceParameters(tagged.ufrag, tagged.password, far.ice_lite),
+            dtls_parameters=RTCDtlsParameters([RTCDtlsFingerprint(*pair) for pair in tagged.fingerprints]),
             candidates=far.candidates(),
         )
 
@@ -178,6 +191,7 @@ class Peer:
             codec.payload_type,
             codec.clock_rate,
             rtx_payload_type=agreed.rtx,
+            red_payload_type=agreed.red,
             cname=self._stream,
             feedback=negotiation.common_feedback(section, codec),
             extensions=negotiation.common_extensions(section, codec),
@@ -208,6 +222,20 @@ class Peer:
     async def wait_closed(self) -> str:
         """Wait until the connection has ended, and say why."""
         return await asyncio.shield(self._transport.closed)
+
+    @property
+    def last_heard_ns(self) -> int:
+        """When anything came that is proven to be the far end's: media, reports, answers to probes. 0: never."""
+        return self._transport.last_heard_ns
+
+    def probe(self, *, afresh: bool = False) -> None:
+        """Ask for a sign of life; its answer counts as heard. `afresh`: begin anew where a question is under way."""
+        self._transport.probe(afresh=afresh)
+
+    @property
+    def path(self) -> tuple[str, str] | None:
+        """Our address and the far end's on the wire; None while there is no connection."""
+        return self._transport.path
 
     async def close(self) -> None:
         """Say goodbye (BYE, DTLS close_notify) and give everything back, in bounded time. May be called again."""

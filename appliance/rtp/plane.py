@@ -34,6 +34,7 @@ class StreamParameters:
     ssrc: int = 0
     rtx_payload_type: int | None = None
     rtx_ssrc: int = 0
+    red_payload_type: int | None = None
     local_ssrc: int = 0  # a receiver signs its reports and requests with this one
     cname: str = ""
     feedback: frozenset[str] = frozenset()  # as in a=rtcp-fb: "nack", "nack pli", "ccm fir", "goog-remb"

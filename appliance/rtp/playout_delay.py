@@ -3,6 +3,8 @@
 The speaker asks for 20 ms at its own pace and packets come at theirs, so the delay moves in steps of one packet: either
 the newest packet is reliably there when it is needed, or the one before it must do. A drifting clock moves the phase
 between the two slowly; one step every few minutes answers it.
+
+The picture may need more delay than the sound, to be repaired: then sound waits for it (`picture_delay.py`).
 """
 
 from collections import deque
@@ -19,13 +21,18 @@ _NEAR_MISSES = 4
 _HYSTERESIS_NS = 4 * _MS
 _BUCKET_NS = NS_PER_S // 2
 _LEAST_HOLD = 16  # buckets
-_MOST_HOLD = 120
+_MOST_HOLD = 40
 # So long after a loss the delay stays long enough to use the next packet's redundancy.
-_LOSS_MEMORY_NS = 30 * NS_PER_S
+_LOSS_MEMORY_NS = 15 * NS_PER_S
 _LOSSES = 2
 # Losses nearer to each other count as one.
 _ONE_LOSS_NS = NS_PER_S // 5
 _LEAST_SPARE = SAMPLE_RATE // 200
+# The picture's wish is followed when it is off by more than this, by so much at a time.
+_OFF_NS = 10 * _MS
+_MOST_STEP = BLOCK_SAMPLES
+# A wish for so much more is none that comes of losses: the far end's clocks for sound and picture do not agree.
+_MOST_OFF_NS = 500 * _MS
 
 
 class _Bucket:
@@ -47,17 +54,21 @@ class PlayoutDelay:
         self._now_ns = 0
         self._wait_ns = 0.0
         self._grown_ns = 0
+        # By how much the sound is heard earlier than the picture can be shown; None: there is no picture.
+        self._short_ns: int | None = None
+        self.is_gentle = False
         self.restart()
 
     def restart(self) -> None:
         """What was observed no longer holds."""
         self._buckets: deque[_Bucket] = deque()
         self.correction = 0
+        self.is_gentle = False
 
     @property
-    def wait_ms(self) -> float:
+    def wait_ns(self) -> float:
         """From a packet's arrival to its being played, on average."""
-        return self._wait_ns / _MS
+        return self._wait_ns
 
     @property
     def target_ms(self) -> float:
@@ -75,6 +86,10 @@ class PlayoutDelay:
     @property
     def _is_lossy(self) -> bool:
         return len(self._losses) == _LOSSES and self._now_ns - self._losses[0] < _LOSS_MEMORY_NS
+
+    def follow(self, short_ns: int | None) -> None:
+        """The sound is heard this much earlier than the picture can be shown (negative: later; None: no picture)."""
+        self._short_ns = None if short_ns is None or short_ns > _MOST_OFF_NS else short_ns
 
     def observe(self, now_ns: int, wait_ns: int, spare: int) -> None:
         """A block is played: its newest packet came `wait_ns` ago, and `spare` decoded samples are left over."""
@@ -103,20 +118,29 @@ class PlayoutDelay:
         if buckets[-1].near_misses + (buckets[-2].near_misses if len(buckets) > 1 else 0) >= _NEAR_MISSES:
             self._begin(BLOCK_SAMPLES, BLOCK_NS)
             return
+        short_ns = self._short_ns
+        if short_ns is not None and short_ns > _OFF_NS:
+            self._begin(min(_samples(short_ns), _MOST_STEP), min(short_ns, BLOCK_NS), gentle=True)
+            return
         if len(buckets) < _LEAST_HOLD:
             return
+        # What may be left out without making the picture late.
+        free_ns = NS_PER_S if short_ns is None else -short_ns
         surplus_ns = min(bucket.least_wait_ns for bucket in buckets) - least_ns
         # A large surplus need not wait for a long calm.
-        if surplus_ns >= BLOCK_NS + _HYSTERESIS_NS and (len(buckets) >= self._hold or surplus_ns > 3 * BLOCK_NS):
-            self._begin(-BLOCK_SAMPLES, -BLOCK_NS)
+        is_large = surplus_ns >= BLOCK_NS + _HYSTERESIS_NS and (len(buckets) >= self._hold or surplus_ns > 3 * BLOCK_NS)
+        if is_large and free_ns > _OFF_NS:
+            step_ns = min(free_ns, BLOCK_NS)
+            self._begin(-_samples(step_ns), -step_ns, gentle=short_ns is not None)
             return
-        spare = min(bucket.least_spare for bucket in buckets)
+        spare = min(min(bucket.least_spare for bucket in buckets), _samples(free_ns))
         if spare >= _LEAST_SPARE:
             # Left over each time: it delays without helping.
             self._begin(-(spare // 4 * 4), 0)
 
-    def _begin(self, correction: int, step_ns: int) -> None:
+    def _begin(self, correction: int, step_ns: int, *, gentle: bool = False) -> None:
         self.correction = correction
+        self.is_gentle = gentle
         # What was observed holds after the step as well, moved by it.
         for bucket in self._buckets:
             bucket.least_wait_ns += step_ns
@@ -142,3 +166,8 @@ class PlayoutDelay:
         """A packet is lost whose sound the next packet carries as well, or could have if it had been there in time."""
         if not self._losses or self._now_ns - self._losses[-1] > _ONE_LOSS_NS:
             self._losses.append(self._now_ns)
+
+
+def _samples(ns: int) -> int:
+    """In whole steps of the stretcher's search; negative times give none."""
+    return max(ns * SAMPLE_RATE // NS_PER_S // 4 * 4, 0)

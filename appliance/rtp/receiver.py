@@ -1,40 +1,29 @@
-"""Receive a stream: RTP packets in, whole pictures or 20 ms blocks of sound out, RTCP back to the sender.
+"""Receive a stream: what sound and picture share, which packets are theirs and what is told to the sender by RTCP."""
 
-The buffers decide; this module gives them packets, time and a line. On a clean line no timer runs.
-"""
-
-import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-from appliance.media.clock import NS_PER_S, Clock, MediaClock
-from appliance.media.values import AudioBlock, EncodedFrame
+from appliance.media.clock import Clock, MediaClock
 
-from .audio_buffer import AudioBuffer
 from .clock_recovery import SessionTimeline
-from .depacketize import AccessUnit, parameter_sets
 from .feedback import ReceiverFeedback
-from .header import RtpHeader, parse_header, unwrap_rtx
-from .opus import OpusDecoder
+from .header import RtpHeader, parse_header
 from .plane import RtpTransport, StreamParameters
-from .video_buffer import VideoBuffer
 
-KEYFRAME_GAP_NS = NS_PER_S // 2
 # Former SSRCs of a stream: what still comes from them is old, unless the present one has fallen silent.
 _RETIRED = 8
 _SILENT_NS = 200_000_000
 
 
-class _Receiver:
-    """What sound and picture share."""
+class StreamReceiver:
+    """The base of both receivers."""
 
     def __init__(self, timeline: SessionTimeline | None, clock: Clock | None) -> None:
         self._timeline = timeline or SessionTimeline()
         self._clock = clock or MediaClock()
         self._feedback: ReceiverFeedback | None = None
         self._payload_type = -1
-        self._rtx_payload_type = -1
+        self._rtx_payload_type = self._red_payload_type = -1
         self._ssrc = 0
         self._retired: deque[int] = deque(maxlen=_RETIRED)
         self._packets = 0
@@ -47,6 +36,7 @@ class _Receiver:
         """The connection stands: packets follow, reports may be sent."""
         self._payload_type = parameters.payload_type
         self._rtx_payload_type = -1 if parameters.rtx_payload_type is None else parameters.rtx_payload_type
+        self._red_payload_type = -1 if parameters.red_payload_type is None else parameters.red_payload_type
         self._feedback = ReceiverFeedback(self._timeline, transport, parameters)
         self._ssrc = parameters.ssrc
 
@@ -68,7 +58,7 @@ class _Receiver:
         feedback = self._feedback
         if feedback is None:
             return None
-        if header.payload_type == self._payload_type:
+        if header.payload_type in (self._payload_type, self._red_payload_type):
             if header.ssrc != self._ssrc and not self._follow(header.ssrc, feedback, arrival_ns):
                 return None
             if not feedback.clock.has_origin:
@@ -111,196 +101,3 @@ class _Receiver:
             "stray": self._stray,
             **(feedback.numbers() if feedback is not None else {}),
         }
-
-
-class VideoReceiver(_Receiver):
-    """The far end's picture."""
-
-    def __init__(self, timeline: SessionTimeline | None = None, clock: Clock | None = None) -> None:
-        """`timeline`: the session's, shared with its sound."""
-        super().__init__(timeline, clock)
-        self._callback: Callable[[EncodedFrame], None] | None = None
-        self._buffer = VideoBuffer()
-        self._repairs = True
-        self._sets = b""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_ns = 0
-        self._pts_ns = 0
-        self._keyframe_wanted = False
-        self._keyframe_asked_ns: int | None = None
-        self._frames = 0
-        self._keyframes = 0
-        self._requests = 0
-        self._nacks = 0
-        self._rtx = 0
-
-    def on_frame(self, callback: Callable[[EncodedFrame], None]) -> None:
-        """`callback` gets each whole picture in decoding order, at once, in the loop; it must not block."""
-        self._callback = callback
-
-    def start(self, transport: RtpTransport, parameters: StreamParameters) -> None:
-        super().start(transport, parameters)
-        self._repairs = "nack" in parameters.feedback
-        self._sets = parameter_sets(parameters.parameters.get("sprop-parameter-sets", ""))
-        self._buffer = VideoBuffer(repairs=self._repairs, sets=self._sets)
-        self._loop = asyncio.get_running_loop()
-        self._act()
-
-    def stop(self) -> None:
-        super().stop()
-        self._loop = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def request_keyframe(self) -> None:
-        """The decoder needs a keyframe: ask for one, at most each 0.5 s."""
-        self._keyframe_wanted = True
-        self._act()
-
-    def _restart(self) -> None:
-        self._buffer = VideoBuffer(repairs=self._repairs, sets=self._sets)
-
-    def handle_rtp(self, packet: bytes, arrival_ns: int) -> None:
-        header = self._accept(packet, arrival_ns)
-        if header is None:
-            return
-        sequence = header.sequence
-        payload = packet[header.start : header.end]
-        repaired = header.payload_type == self._rtx_payload_type
-        if repaired:
-            original = unwrap_rtx(payload)
-            if original is None or not self._ssrc:
-                return
-            sequence, payload = original
-            self._rtx += 1
-        buffer = self._buffer
-        for unit in buffer.insert(
-            sequence, header.timestamp, header.marker, payload, arrival_ns, repaired=repaired or self._no_rtx
-        ):
-            self._deliver(unit, arrival_ns)
-        if buffer.needs_care or self._keyframe_wanted:
-            next_ns = self._next_ns()
-            if next_ns is not None and (self._timer is None or next_ns < self._timer_ns or next_ns <= arrival_ns):
-                self._arm(next_ns, arrival_ns)
-
-    @property
-    def _no_rtx(self) -> bool:
-        return self._rtx_payload_type < 0
-
-    def _deliver(self, unit: AccessUnit, now_ns: int) -> None:
-        feedback = self._feedback
-        if feedback is None:  # the callback of the picture before has closed the session
-            return
-        self._frames += 1
-        if unit.is_keyframe:
-            self._keyframes += 1
-            self._keyframe_wanted = False
-        self._pts_ns = max(self._pts_ns, feedback.clock.time_of(unit.timestamp, now_ns))
-        if self._callback is not None:
-            self._callback(EncodedFrame(unit.data, self._pts_ns, unit.is_keyframe))
-
-    # requests
-
-    def _act(self) -> None:
-        """Ask for what is due, give up what is late, and come back when time alone brings more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        feedback = self._feedback
-        if feedback is None:
-            return
-        now_ns = self._clock.now_ns()
-        for unit in self._buffer.poll(now_ns):
-            self._deliver(unit, now_ns)
-        if sequences := self._buffer.due(now_ns):
-            self._nacks += len(sequences)
-            feedback.ask_for(sequences, now_ns)
-        self._ask_for_keyframe(feedback, now_ns)
-        next_ns = self._next_ns()
-        if next_ns is not None:
-            # A millisecond at least: no state of the buffer may make a busy loop.
-            self._arm(max(next_ns, now_ns + 1_000_000), now_ns)
-
-    def _arm(self, at_ns: int, now_ns: int) -> None:
-        if at_ns <= now_ns:
-            self._act()
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._loop is not None:
-            self._timer_ns = at_ns
-            self._timer = self._loop.call_later((at_ns - now_ns) / NS_PER_S, self._act)
-
-    def _next_ns(self) -> int | None:
-        """When `_act` has something to do; None: nothing unless packets come."""
-        next_ns = self._buffer.next_ns()
-        if not self._needs_keyframe:
-            return next_ns
-        keyframe_ns = 0 if self._keyframe_asked_ns is None else self._keyframe_asked_ns + KEYFRAME_GAP_NS
-        return keyframe_ns if next_ns is None else min(next_ns, keyframe_ns)
-
-    @property
-    def _needs_keyframe(self) -> bool:
-        # Before the first packet we may not even know whom to ask.
-        return self._ssrc != 0 and (self._keyframe_wanted or self._buffer.wants_keyframe)
-
-    def _ask_for_keyframe(self, feedback: ReceiverFeedback, now_ns: int) -> None:
-        asked_ns = self._keyframe_asked_ns
-        if self._needs_keyframe and (asked_ns is None or now_ns - asked_ns >= KEYFRAME_GAP_NS):
-            self._keyframe_asked_ns = now_ns
-            self._keyframe_wanted = False
-            self._requests += 1
-            feedback.ask_for_keyframe(self._requests, now_ns)
-
-    def numbers(self) -> dict[str, Any]:
-        buffer = self._buffer
-        rtt_ns = buffer.rtt_ns
-        return super().numbers() | {
-            "frames": self._frames,
-            "keyframes": self._keyframes,
-            "frames_dropped": buffer.dropped,
-            "packets_duplicate": buffer.duplicates,
-            "packets_late": buffer.late,
-            "packets_recovered": buffer.recovered,
-            "packets_held": buffer.held,
-            "packets_missing": buffer.missing,
-            "malformed_payloads": buffer.malformed,
-            "gaps_given_up": buffer.gaps_given_up,
-            "nacks_sent": self._nacks,
-            "rtx_received": self._rtx,
-            "keyframe_requests": self._requests,
-            "repair_ms": None if rtt_ns is None else round(rtt_ns / 1e6, 1),
-        }
-
-
-class AudioReceiver(_Receiver):
-    """The far end's sound."""
-
-    def __init__(self, timeline: SessionTimeline | None = None, clock: Clock | None = None) -> None:
-        """`timeline`: the session's, shared with its picture."""
-        super().__init__(timeline, clock)
-        self._buffer = AudioBuffer(OpusDecoder())
-
-    def _restart(self) -> None:
-        self._buffer.restart()
-
-    def handle_rtp(self, packet: bytes, arrival_ns: int) -> None:
-        header = self._accept(packet, arrival_ns)
-        if header is not None and header.payload_type == self._payload_type and header.end > header.start:
-            self._buffer.insert(header.sequence, header.timestamp, packet[header.start : header.end], arrival_ns)
-
-    def pull(self, heard_at_ns: int) -> AudioBlock | None:
-        """The next 20 ms, at the pace of the speaker's clock. None: there is nothing to play."""
-        feedback = self._feedback
-        if feedback is None:
-            return None
-        now_ns = self._clock.now_ns()
-        pulled = self._buffer.pull(now_ns)
-        if pulled is None:
-            return None
-        return AudioBlock(pulled.samples, feedback.clock.time_of(pulled.timestamp, now_ns))
-
-    def numbers(self) -> dict[str, Any]:
-        return super().numbers() | self._buffer.numbers()

@@ -14,6 +14,7 @@ from appliance.errors import NegotiationFailed
 MAX_LENGTH = 64 * 1024  # a WHIP answer of two streams has 2 to 6 KiB
 MAX_SECTIONS = 16
 MAX_CANDIDATES = 64
+MAX_FINGERPRINTS = 8
 DIRECTIONS = ("sendonly", "recvonly", "sendrecv", "inactive")
 FINGERPRINT_HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 
@@ -84,6 +85,14 @@ class Section:
                 return codec.payload_type
         return None
 
+    def red_for(self, payload_type: int) -> int | None:
+        """The payload type that carries `payload_type` redundantly (RFC 2198)."""
+        for codec in self.offered_codecs():
+            carried = next(iter(codec.fmtp), "").split("/")
+            if codec.name == "red" and codec.clock_rate == 48_000 and set(carried) == {str(payload_type)}:
+                return codec.payload_type
+        return None
+
     @property
     def rejected(self) -> bool:
         return self.port == 0
@@ -129,10 +138,10 @@ def parse(text: str) -> Description:
     if len(sections) > MAX_SECTIONS:
         raise NegotiationFailed(f"the far end's session description has {len(sections)} media sections")
     try:
-        # Session-level attributes stand for every section that has none of its own.
         bundle = next((line.split()[1:] for line in session if line.startswith("a=group:BUNDLE")), [])
         ice_lite = "a=ice-lite" in session
-        parsed = [_section(lines, session) for lines in sections]
+        shared = [line for line in session if line.startswith(_SHARED)]
+        parsed = [_section(lines, shared) for lines in sections]
         most_bps = _bandwidth(session)
     except (ValueError, IndexError) as error:
         raise NegotiationFailed(f"the far end's session description is malformed: {error}") from error
@@ -156,18 +165,17 @@ def _number(text: str, highest: int) -> int:
     return int(text)
 
 
-def _section(lines: list[str], session: list[str]) -> Section:
+def _section(lines: list[str], shared: list[str]) -> Section:
+    """`shared`: the session's lines that stand for every section that has none of its own."""
     kind, port, profile, *formats = lines[0][2:].split()
     if not formats or len(formats) > 128:
         raise ValueError("a media section lists no formats, or too many")
     section = Section(kind, _number(port.partition("/")[0], 65535), profile, tuple(formats))
-    shared = [line for line in session if line.startswith(("a=ice-", "a=fingerprint:", "a=setup:", *_DIRECTION_LINES))]
     own_fingerprint = any(line.startswith("a=fingerprint:") for line in lines)
     notes: dict[int, dict[str, str]] = {}
     feedback: dict[str, set[str]] = {}
-    for line in (*shared, *lines[1:]):
-        if line.startswith("a=fingerprint:") and line in shared and own_fingerprint:
-            continue
+    inherited = [line for line in shared if not (own_fingerprint and line.startswith("a=fingerprint:"))]
+    for line in (*inherited, *lines[1:]):
         if line.startswith("a="):
             name, _, value = line[2:].partition(":")
             _attribute(section, name, value, notes, feedback)
@@ -180,7 +188,7 @@ def _section(lines: list[str], session: list[str]) -> Section:
     return section
 
 
-_DIRECTION_LINES = tuple(f"a={direction}" for direction in DIRECTIONS)
+_SHARED = ("a=ice-", "a=fingerprint:", "a=setup:", *(f"a={direction}" for direction in DIRECTIONS))
 
 
 def _attribute(
@@ -210,7 +218,8 @@ def _attribute(
             if length is not None:  # others are ignored, as RFC 8122 asks
                 if not _HEX_PAIRS.fullmatch(digest) or len(digest) != 3 * length - 1:
                     raise ValueError("a=fingerprint is not as long as its hash")
-                section.fingerprints.append((method.lower(), digest.upper()))
+                if len(section.fingerprints) < MAX_FINGERPRINTS:
+                    section.fingerprints.append((method.lower(), digest.upper()))
         case "candidate":
             candidate = _candidate(value)
             if candidate is not None and len(section.candidates) < MAX_CANDIDATES:
@@ -219,6 +228,8 @@ def _attribute(
             number, encoding = value.split(None, 1)
             encoded, rate, *channels = encoding.split("/")
             payload_type = _number(number, 127)
+            if not _TOKEN.fullmatch(encoded):
+                raise ValueError("a=rtpmap names no codec")
             section.codecs[payload_type] = Codec(
                 payload_type, encoded.lower(), _number(rate, 1_000_000), _number(channels[0], 255) if channels else 1
             )

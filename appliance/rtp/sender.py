@@ -13,6 +13,7 @@ from appliance.media.values import BLOCK_SAMPLES
 from . import rtcp
 from .congestion import CongestionControl
 from .plane import RtpTransport, StreamParameters
+from .red import Redundancy
 from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, TRANSPORT_CC_URI
 from .session_clock import SessionClock, random_sequence, random_ssrc
 
@@ -58,6 +59,7 @@ class RtpSender:
         self._not_connected = 0  # pictures or blocks given before the connection or after its end
         self._malformed_rtcp = 0
         self._far_lost = 0
+        self._acknowledged: int | None = None
         self._far_fraction_lost = 0.0
         self._far_jitter_ms = 0.0
         self._rtt_ms: float | None = None
@@ -163,6 +165,7 @@ class RtpSender:
 
     def _take_report(self, block: rtcp.ReportBlock, arrival_ns: int) -> None:
         self._far_lost = block.packets_lost
+        self._acknowledged = block.highest_sequence
         self._far_fraction_lost = block.fraction_lost / 256
         self._far_jitter_ms = block.jitter * 1000 / self._clock_rate
         if block.lsr:
@@ -184,6 +187,7 @@ class RtpSender:
             "not_connected": self._not_connected,
             "malformed_rtcp": self._malformed_rtcp,
             "packets_lost": self._far_lost,
+            "acknowledged": self._acknowledged,
             "fraction_lost": round(self._far_fraction_lost, 4),
             "jitter_ms": round(self._far_jitter_ms, 2),
             "rtt_ms": None if self._rtt_ms is None else round(self._rtt_ms, 2),
@@ -206,6 +210,19 @@ class AudioSender(RtpSender):
         self._skew = 0.0  # capture clock minus sample count, in samples: the microphone's drift
         self._blocks = 0
         self._jumps = 0
+        self._opus_payload_type = 0
+        self._red_payload_type: int | None = None
+        self._redundancy = Redundancy()
+        self._redundant = 0
+
+    def start(self, transport: RtpTransport, parameters: StreamParameters) -> None:
+        self._opus_payload_type = parameters.payload_type
+        self._red_payload_type = parameters.red_payload_type
+        super().start(transport, parameters)
+
+    def _take_report(self, block: rtcp.ReportBlock, arrival_ns: int) -> None:
+        super()._take_report(block, arrival_ns)
+        self._redundancy.reported(self._far_fraction_lost)
 
     def _prepare_extensions(self, parameters: StreamParameters) -> None:
         number = parameters.extensions.get(AUDIO_LEVEL_URI, 0)
@@ -239,9 +256,19 @@ class AudioSender(RtpSender):
         self._level = None if level_dbov is None or not self._level_id else min(max(-level_dbov, 0), 127)
         timestamp = (count + self._timestamp_origin) & 0xFFFFFFFF
         # The marker starts a talk spurt (RFC 3551 section 4.1); there is one, for silence is sent as well.
-        self._send_packet(packet, first, timestamp, now_ns)
+        self._send_packet(self._redundantly(packet, timestamp), first, timestamp, now_ns)
         self._report_when_due(now_ns)
         self._congestion.tick(now_ns)
+
+    def _redundantly(self, packet: bytes, timestamp: int) -> bytes:
+        """With the packets before it (RED), while the far end reports losses and knows RED."""
+        wrapped = self._redundancy.wrap(self._opus_payload_type, timestamp, packet)
+        if wrapped is None or self._red_payload_type is None:
+            self._payload_type = self._opus_payload_type
+            return packet
+        self._payload_type = self._red_payload_type
+        self._redundant += 1
+        return wrapped
 
     def _place(self, captured: int) -> int:
         """The stream position of a block captured at sample `captured` of the capture clock.
@@ -268,4 +295,8 @@ class AudioSender(RtpSender):
         return (ns_to_48k(media_ns) - round(self._skew) + self._timestamp_origin) & 0xFFFFFFFF
 
     def numbers(self) -> dict[str, Any]:
-        return super().numbers() | {"blocks_sent": self._blocks, "jumps": self._jumps}
+        return super().numbers() | {
+            "blocks_sent": self._blocks,
+            "blocks_redundant": self._redundant,
+            "jumps": self._jumps,
+        }

@@ -36,8 +36,9 @@ class Streams:
         self._receivers.append((receiver, parameters))
         self._rtcp_handlers.append(receiver)
         self._by_payload_type[parameters.payload_type] = receiver
-        if parameters.rtx_payload_type is not None:
-            self._by_payload_type[parameters.rtx_payload_type] = receiver
+        for other in (parameters.rtx_payload_type, parameters.red_payload_type):
+            if other is not None:
+                self._by_payload_type[other] = receiver
 
     def start(self, transport: RtpTransport) -> None:
         for sender, parameters in self._senders:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import pylibsrtp
+from aioice import stun
 from aiortc import (
     RTCCertificate,
     RTCDtlsParameters,
@@ -29,9 +30,9 @@ from OpenSSL import SSL
 
 from appliance.errors import MediaLost, UplinkError
 
-from .ice import IceConfig, chosen_servers
-from .negotiation import LocalTransport
+from .ice import IceConfig, chosen_servers, relay_candidates
 from .sdp import Candidate
+from .sdp_text import LocalTransport
 from .streams import Streams
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ MAX_DATAGRAM = 1500  # what libsrtp's buffer takes
 _MAX_EARLY = 256
 _MAX_HANDSHAKE_QUEUE = 64
 _MAX_UNSENT_BYTES = 256 * 1024
+# A probe is repeated after 50, 100, 200 and 400 ms, and its answer awaited for as long again (RFC 8489 section 6.2.1).
+_PROBE_REPEATS = 4
 
 
 class _Certificate(RTCCertificate):
@@ -67,7 +70,9 @@ class SecureTransport:
     def __init__(self, config: IceConfig, *, loopback: bool) -> None:
         policy = RTCIceTransportPolicy.RELAY if config.relay_only else RTCIceTransportPolicy.ALL
         self._relay_only = config.relay_only
-        self._gatherer = RTCIceGatherer(chosen_servers(config), policy)
+        servers = chosen_servers(config)
+        self._turn_servers = servers.turn
+        self._gatherer = RTCIceGatherer(list(servers.stun), policy)
         self._ice = RTCIceTransport(self._gatherer)
         self._dtls = RTCDtlsTransport(self._ice, [_Certificate.generateCertificate()])
         self._connection = self._gatherer._connection
@@ -86,7 +91,9 @@ class SecureTransport:
         self._unsent_bytes: Callable[[], int] = lambda: 0
         self._gathering: asyncio.Task[None] | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
+        self.last_heard_ns = 0  # when anything came that is proven to be the far end's
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._counts = dict.fromkeys(("not_authentic", "malformed", "unsent"), 0)
 
@@ -95,7 +102,12 @@ class SecureTransport:
     async def _gather(self, loopback: bool, component: int, addresses: list[str]) -> Any:
         if loopback and not self._relay_only:
             addresses = ["127.0.0.1"]
-        return await self._gather_component(component=component, addresses=addresses, timeout=GATHER_LIMIT_S)
+        candidates, relays = await asyncio.gather(
+            self._gather_component(component=component, addresses=addresses, timeout=GATHER_LIMIT_S),
+            relay_candidates(self._connection, self._turn_servers, GATHER_LIMIT_S, hide_address=self._relay_only),
+        )
+        self._connection._protocols += [protocol for _, protocol in relays]
+        return [*candidates, *(candidate for candidate, _ in relays)]
 
     async def gather(self, *, controlling: bool) -> None:
         """Find our candidates. Raises UplinkError when there is none.
@@ -114,7 +126,7 @@ class SecureTransport:
             if self._relay_only:
                 raise UplinkError("the TURN server gave no relay address; check its address, user name and credential")
             raise UplinkError("this unit has no network address; check the network cable")
-        if self._connection.turn_server and all(c.type != "relay" for c in self._connection.local_candidates):
+        if self._turn_servers and all(c.type != "relay" for c in self._connection.local_candidates):
             log.warning("rtp: the TURN server gave no relay address; going on without it")
         for protocol in self._connection._protocols:
             original = protocol.datagram_received
@@ -137,38 +149,27 @@ class SecureTransport:
         self,
         *,
         role: str,
-        ice: RTCIceParameters,
-        dtls: RTCDtlsParameters,
+        ice_parameters: RTCIceParameters,
+        dtls_parameters: RTCDtlsParameters,
         candidates: list[Candidate],
     ) -> None:
         """Begin to connect; `wait_connected` tells how it ends."""
         self._dtls._set_role(role)
         self._dtls.on("statechange", self._state_changed)
         self._ice.on("statechange", self._state_changed)
-        self._connecting = asyncio.ensure_future(self._run(ice, dtls, candidates))
+        self._connecting = asyncio.ensure_future(self._run(ice_parameters, dtls_parameters, candidates))
 
-    async def _run(self, ice: RTCIceParameters, dtls: RTCDtlsParameters, candidates: list[Candidate]) -> None:
-        for candidate in candidates:
-            try:
-                await self._ice.addRemoteCandidate(
-                    RTCIceCandidate(
-                        component=1,
-                        foundation=candidate.foundation,
-                        ip=candidate.host,
-                        port=candidate.port,
-                        priority=candidate.priority,
-                        protocol="udp",
-                        type=candidate.kind,
-                    )
-                )
-            except OSError as error:  # no multicast for an mDNS name here; the others may do
-                log.info("rtp: the far end's address %s cannot be resolved: %s", candidate.host, error)
+    async def _run(
+        self, ice_parameters: RTCIceParameters, dtls_parameters: RTCDtlsParameters, candidates: list[Candidate]
+    ) -> None:
+        # All at once: an mDNS name that nobody knows takes a second.
+        await asyncio.gather(*(self._add_candidate(candidate) for candidate in candidates))
         await self._ice.addRemoteCandidate(None)
-        await self._ice.start(ice)
+        await self._ice.start(ice_parameters)
         if self._ice.state != "completed":
             self._end("no network path to the MCU was found (ICE); check firewall and TURN settings")
             return
-        await self._dtls.start(dtls)
+        await self._dtls.start(dtls_parameters)
         if self._dtls.state != "connected":
             self._end("the encrypted connection to the MCU could not be set up (DTLS); its certificate may not match")
             return
@@ -179,6 +180,22 @@ class SecureTransport:
         self._connected.set()
         while self._early:
             self._media(self._early.popleft())
+
+    async def _add_candidate(self, candidate: Candidate) -> None:
+        try:
+            await self._ice.addRemoteCandidate(
+                RTCIceCandidate(
+                    component=1,
+                    foundation=candidate.foundation,
+                    ip=candidate.host,
+                    port=candidate.port,
+                    priority=candidate.priority,
+                    protocol="udp",
+                    type=candidate.kind,
+                )
+            )
+        except OSError as error:  # no multicast for an mDNS name here; the others may do
+            log.info("rtp: the far end's address %s cannot be resolved: %s", candidate.host, error)
 
     def _state_changed(self) -> None:
         if self._dtls.state == "closed":
@@ -247,11 +264,57 @@ class SecureTransport:
             return
         try:
             if 192 <= data[1] <= 223:
-                self.streams.take_rtcp(unprotect_rtcp(data), arrival_ns)
+                packet = unprotect_rtcp(data)
+                self.last_heard_ns = arrival_ns
+                self.streams.take_rtcp(packet, arrival_ns)
             else:
-                self.streams.take_rtp(unprotect(data), arrival_ns)
+                packet = unprotect(data)
+                self.last_heard_ns = arrival_ns
+                self.streams.take_rtp(packet, arrival_ns)
         except pylibsrtp.Error:
             counts["not_authentic"] += 1
+
+    # signs of life
+
+    def probe(self, *, afresh: bool = False) -> None:
+        """Ask the far end for a sign of life by a check of consent (RFC 7675 section 5.1); one at a time.
+
+        `afresh`: do not wait for the slow repetitions of one that is under way.
+        """
+        pair = self._connection._nominated.get(1)
+        if pair is None or self.closed.done():
+            return
+        if self._probing is not None and not self._probing.done():
+            if not afresh:
+                return
+            self._probing.cancel()
+        self._probing = asyncio.ensure_future(self._probe(pair))
+
+    async def _probe(self, pair: Any) -> None:
+        password = self._connection.remote_password or ""
+        try:
+            await pair.protocol.request(
+                self._connection.build_request(pair, nominate=False),
+                pair.remote_addr,
+                integrity_key=password.encode(),
+                retransmissions=_PROBE_REPEATS,
+            )
+        except (stun.TransactionError, OSError):  # no answer; when that ends the session is the watchdog's decision
+            return
+        self.last_heard_ns = time.monotonic_ns()
+
+    @property
+    def path(self) -> tuple[str, str] | None:
+        """Our address and the far end's (or the relay's) on the wire; None while there is no connection."""
+        pair = self._connection._nominated.get(1)
+        if pair is None:
+            return None
+        outer = pair.protocol.transport
+        turn = getattr(outer, "_TurnTransport__inner_protocol", None)
+        wire = outer if turn is None else turn.transport
+        ours = wire.get_extra_info("sockname")
+        theirs = pair.remote_addr if turn is None else wire.get_extra_info("peername")
+        return (str(ours[0]), str(theirs[0])) if ours and theirs else None
 
     # packets out
 
@@ -292,9 +355,10 @@ class SecureTransport:
     async def close(self, reason: str) -> None:
         """Say goodbye and give back every socket and task within about CLOSE_LIMIT_S."""
         self._end(reason)
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait((self._connecting,))
+        for task in (self._connecting, self._probing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait((task,))
         if self._gathering is not None:
             await asyncio.wait((self._gathering,))  # bounded by GATHER_LIMIT_S
             if not self._gathering.cancelled():

@@ -16,8 +16,10 @@ _MS = 1_000_000
 MAX_HELD = 1500
 # Beyond this the sequence numbers belong to another run of the sender, if a second packet says so too.
 _MAX_JUMP = 2000
-# A picture whose next packet does not come for this long may have lost its end: nothing else would tell.
+# A picture whose next packet does not come for this long may have lost its end: nothing else would tell. Where packets
+# of a picture follow each other closely, twice their largest distance is long enough.
 TAIL_NS = 60 * _MS
+LEAST_TAIL_NS = 12 * _MS
 # Its end may also be on its way over a stalled connection, so it is waited for longer than for a known hole.
 TAIL_GIVE_UP_NS = 500 * _MS
 
@@ -36,6 +38,7 @@ class VideoBuffer:
         self._highest = 0
         self._far_off = -1
         self._newest_ns = 0
+        self._distance_ns = TAIL_NS // 2  # the largest of late between two packets of a picture
         self.duplicates = 0
         self.late = 0
         self.gaps_given_up = 0
@@ -61,8 +64,9 @@ class VideoBuffer:
         return len(self._nacks)
 
     @property
-    def rtt_ns(self) -> int | None:
-        return self._nacks.rtt_ns
+    def nacks(self) -> NackList:
+        """For its figures: what repairs take, and how many fail."""
+        return self._nacks
 
     @property
     def recovered(self) -> int:
@@ -87,6 +91,8 @@ class VideoBuffer:
         ahead = signed16(sequence - self._next)
         if ahead == 0 and not self._held:
             # The path of a clean line.
+            if self._assembler.in_picture:
+                self._distance_ns = max(self._distance_ns - self._distance_ns // 64, now_ns - self._newest_ns)
             self._newest_ns = now_ns
             if self._nacks:
                 self._nacks.arrived(self._next, now_ns, repaired=repaired)
@@ -193,10 +199,15 @@ class VideoBuffer:
             self._highest = self._next - 1
         elif last is not None:
             self._give_up(last + 1, out)
-        if self._tail_is_open and now_ns - self._newest_ns >= TAIL_NS:
+        if self._tail_is_open and now_ns - self._newest_ns >= self.tail_ns:
             self._highest += 1
-            self._nacks.missed(self._highest, self._highest + 1, now_ns, give_up_ns=TAIL_GIVE_UP_NS)
+            self._nacks.guess(self._highest, now_ns, TAIL_GIVE_UP_NS)
         return out
+
+    @property
+    def tail_ns(self) -> int:
+        """How long the next packet of a picture is waited for before it is asked for."""
+        return min(max(2 * self._distance_ns, LEAST_TAIL_NS), TAIL_NS)
 
     @property
     def _tail_is_open(self) -> bool:
@@ -211,4 +222,4 @@ class VideoBuffer:
         """When time alone will bring something: a request, or a hole given up."""
         if self._nacks:
             return self._nacks.next_ns()
-        return self._newest_ns + TAIL_NS if self._tail_is_open else None
+        return self._newest_ns + self.tail_ns if self._tail_is_open else None

@@ -3,9 +3,12 @@
 from urllib.parse import urlsplit
 
 from appliance import settings
+from appliance.media.h264_level import level_idc
 from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
 
+from .ghosts import Ghosts
 from .headers import is_loopback
+from .line import Line
 from .session import Session, SessionEvents
 from .whip_session import WhipSession
 
@@ -25,23 +28,31 @@ def ice_config(network: settings.Network) -> IceConfig:
 
 def open_session(
     meeting: settings.Meeting,
-    network: settings.Network,
+    unit: settings.Settings,
     events: SessionEvents,
+    ghosts: Ghosts | None = None,
+    line: Line | None = None,
     *,
-    most_video_bps: int | None = None,
     carried_bps: int | None = None,
 ) -> Session:
     """A session that has not begun; `run()` connects it.
 
-    `most_video_bps`: what the encoder is set to make at most; `carried_bps`: what the line carried of late.
+    `ghosts`, `line`: one for all sessions of this unit; `carried_bps`: what the line carried of late.
     """
-    config = ice_config(network)
+    config = ice_config(unit.network)
+    video = unit.video
+    level = level_idc(video.width, video.height, video.fps)
 
     def make_peer(url: str) -> Peer:
-        # ICE leaves loopback addresses out; an MCU on this very machine can be reached by nothing else.
-        loopback = is_loopback(urlsplit(url).hostname or "")
-        return Peer(config, loopback=loopback, most_video_bps=most_video_bps, carried_bps=carried_bps)
+        return Peer(
+            config,
+            # ICE leaves loopback addresses out; an MCU on this very machine can be reached by nothing else.
+            loopback=is_loopback(urlsplit(url).hostname or ""),
+            level_idc=level,
+            most_video_bps=video.bitrate_kbps * 1000,
+            carried_bps=carried_bps,
+        )
 
     match meeting.kind:
         case "whip":
-            return WhipSession(meeting, events, make_peer)
+            return WhipSession(meeting, events, make_peer, ghosts=ghosts, line=line)

@@ -42,6 +42,25 @@ class LinkedIceServer:
     credential: str | None = field(default=None, repr=False)
 
 
+def brief(url: str) -> str:
+    """An address as a message may show it: without query and the further path, which hold keys on some servers."""
+    where = origin(url)
+    if where is None:
+        return "an unusable address"
+    scheme, host, port = where
+    shown = f"[{host}]" if ":" in host else host
+    if port != _DEFAULT_PORTS.get(scheme):
+        shown += f":{port}"
+    return f"{scheme}://{plain(shown)}/…"
+
+
+def plain(text: str, longest: int = 120) -> str:
+    """What a server said, fit for a message: bounded, and without anything that a terminal or a log would obey."""
+    shown = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
 def _parameters(text: str, start: int) -> tuple[dict[str, str], int]:
     """The `;name=value` list that begins at `start`, and where it ends. The first of two equal names counts."""
     params: dict[str, str] = {}

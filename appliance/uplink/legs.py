@@ -81,7 +81,7 @@ class ReceiveLeg:
     async def _answer(self, counter: CounterOffer) -> None:
         await self.peer.close()
         self.peer = self._make_peer()
-        sdp = await self.peer.answer(counter.sdp, direction="receive")
+        sdp = await self.peer.answer(counter.sdp, direction="receive", whole=True)
         self._on_receivers(self.peer.video_receiver, self.peer.audio_receiver)
         await self._resource.answer(counter, sdp)
 

@@ -22,10 +22,10 @@ class Reached:
 
 
 async def probe(meeting: settings.Meeting, limits: HttpLimits | None = None) -> tuple[Reached, ...]:
-    """OPTIONS to the WHIP address and HEAD to the WHEP address, both without the token.
+    """OPTIONS to the WHIP address and HEAD to the WHEP address, both with the token.
 
-    Any HTTP answer means that the MCU is reached: servers differ in what they make of these methods. Raises
-    UplinkError when there is none.
+    Any HTTP answer means that the MCU is reached: servers differ in what they make of these methods, so a status tells
+    of the token and the address only when it refuses. Raises UplinkError when there is no answer.
     """
     reached = []
     async with SignallingClient(meeting, limits) as client:
@@ -34,7 +34,7 @@ async def probe(meeting: settings.Meeting, limits: HttpLimits | None = None) -> 
             ("HEAD", meeting.receive_url, "Content-Type"),
         ):
             begun = time.monotonic()
-            answer = await client.request(method, url, home=url, with_token=False)
+            answer = await client.request(method, url, home=url)
             kinds = [parse_content_type(kind)[0] for kind in answer.headers.get(said, "").split(",")]
             reached.append(
                 Reached(

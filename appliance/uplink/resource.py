@@ -8,7 +8,18 @@ from typing import Literal
 
 from appliance.errors import CredentialsRejected, NegotiationFailed, UplinkError
 
-from .headers import LinkedIceServer, ice_servers, origin, parse_content_type, parse_links, parse_retry_after, resolve
+from .ghosts import LIFE_S, Ghosts
+from .headers import (
+    LinkedIceServer,
+    brief,
+    ice_servers,
+    origin,
+    parse_content_type,
+    parse_links,
+    parse_retry_after,
+    plain,
+    resolve,
+)
 from .http import Answer, SignallingClient, unusable
 
 log = logging.getLogger(__name__)
@@ -20,7 +31,10 @@ RETRY_AFTER_CAP_S = 120.0
 BUSY_S = 2.0
 DELETE_RETRIES = 3
 # Whoever leaves while the POST is on its way waits this long for the name of the session, to be able to delete it.
+# A later answer is waited for without keeping anybody.
 POST_GRACE_S = 1.0
+# A session of ours that stands for a little while yet is no reason to bother a technician.
+GHOST_RETRY_S = 3.0
 _GONE = (200, 202, 204, 404, 410)
 
 
@@ -42,10 +56,13 @@ class SessionResource:
         protocol: Literal["WHIP", "WHEP"],
         *,
         rng: random.Random | None = None,
+        ghosts: Ghosts | None = None,
     ) -> None:
+        """`ghosts`: shared by all tries, so that a refusal can be understood."""
         self._client = client
         self._endpoint = endpoint
         self._protocol = protocol
+        self._ghosts = ghosts or Ghosts()
         self._rng = rng or random.Random()  # noqa: S311  jitter, not a secret
         self._posting: asyncio.Task[Answer] | None = None
         self._named = asyncio.Event()
@@ -70,13 +87,18 @@ class SessionResource:
                 on_headers=self._take_headers,
             )
         )
-        return await asyncio.shield(self._posting)
+        try:
+            return await asyncio.shield(self._posting)
+        except UplinkError:
+            # The request may have arrived, and its answer been lost.
+            self._ghosts.left_at(self._endpoint)
+            raise
 
     def _take_headers(self, answer: Answer) -> None:
         """Note the session's name as soon as it is known: the body may never come."""
         self.ice_servers = ice_servers(parse_links(answer.headers.getall("Link", [])))
         if self.ice_servers:
-            names = ", ".join(server.url for server in self.ice_servers)
+            names = plain(", ".join(server.url for server in self.ice_servers))
             log.info(
                 "uplink: the %s server names ICE servers (%s); only those of the settings are used",
                 self._protocol,
@@ -90,11 +112,14 @@ class SessionResource:
         if url is None:
             self.cannot_delete = f"the {self._protocol} server gave its session no address (Location)"
         elif not self._may_call(url, answer.url):
-            self.cannot_delete = f"the {self._protocol} session is at {url}, another server than {answer.url}"
+            self.cannot_delete = (
+                f"the {self._protocol} session is at {brief(url)}, another server than {brief(answer.url)}"
+            )
         else:
             self.session_url = url
             self.cannot_delete = None
         if self.cannot_delete and answer.status != 406:
+            self._ghosts.left_at(self._endpoint)
             log.warning("uplink: %s; it cannot be deleted and ends by itself", self.cannot_delete)
         self._named.set()
 
@@ -111,7 +136,7 @@ class SessionResource:
         kind, _ = parse_content_type(answer.headers.get("Content-Type"))
         if kind != SDP:
             raise NegotiationFailed(
-                f"the {self._protocol} server answers {answer.status} with {kind or 'no type'} instead of {SDP}"
+                f"the {self._protocol} server answers {answer.status} with {plain(kind) or 'no type'} instead of {SDP}"
             )
         if answer.is_cut:
             raise NegotiationFailed(f"the {self._protocol} server's answer is too long for an SDP")
@@ -125,6 +150,13 @@ class SessionResource:
         status = answer.status
         asked_s = parse_retry_after(answer.headers.get("Retry-After"), answer.headers.get("Date"))
         what = f"the {self._protocol} server answers {status}"
+        if status in (403, 409) and self._ghosts.may_be_at(self._endpoint):
+            # Seen in the wild: "in use" until the server has noticed that the session before is dead.
+            return UplinkError(
+                f"{what}: our session of before may still stand there; it ends by itself within {LIFE_S:.0f} s",
+                retry_after_s=wait_s(asked_s, GHOST_RETRY_S, self._rng),
+                problem="mcu-busy",
+            )
         if status in (401, 403):
             return CredentialsRejected(f"{what}: it does not accept the token; check 'token' and the address")
         if status in (429, 503):
@@ -152,18 +184,37 @@ class SessionResource:
         except (ValueError, RecursionError):
             return
         if isinstance(problem, dict):
-            told = [str(problem[key])[:200] for key in ("title", "detail", "type") if key in problem]
-            log.warning("uplink: the %s server says %r", self._protocol, "; ".join(told))
+            told = "; ".join(str(problem[key])[:200] for key in ("title", "detail", "type") if key in problem)
+            log.warning("uplink: the %s server says %r", self._protocol, self._client.without_token(told))
 
     # the end
 
     async def close(self) -> None:
         """End the session at the MCU, if there is one or one may be coming. The caller bounds the time."""
         posting = self._posting
-        if posting is not None and not posting.done() and not self._named.is_set():
+        if posting is not None and not await self._is_named(posting, POST_GRACE_S):
+            self._ghosts.left_at(self._endpoint)
+            log.info("uplink: the %s server has not answered our POST yet; its session is ended later", self._protocol)
+            self._client.keep_open_for(asyncio.ensure_future(self._close_late(posting)))
+            return
+        await self._end(posting)
+
+    async def _is_named(self, posting: asyncio.Task[Answer], limit_s: float | None) -> bool:
+        """Whether the POST has brought all that a DELETE needs, or has failed. Waits for it, up to the limit."""
+        if not posting.done() and not self._named.is_set():
             named = asyncio.ensure_future(self._named.wait())
-            await asyncio.wait((posting, named), timeout=POST_GRACE_S, return_when=asyncio.FIRST_COMPLETED)
-            named.cancel()
+            try:
+                await asyncio.wait((posting, named), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                named.cancel()
+        return posting.done() or self._named.is_set()
+
+    async def _close_late(self, posting: asyncio.Task[Answer]) -> None:
+        """The POST's own limit bounds the wait."""
+        await self._is_named(posting, None)
+        await self._end(posting)
+
+    async def _end(self, posting: asyncio.Task[Answer] | None) -> None:
         if posting is not None:
             posting.cancel()
             # Its failure, if any, was told to whoever waited for it.
@@ -176,6 +227,9 @@ class SessionResource:
     async def _delete(self, url: str) -> None:
         """DELETE without If-Match: some servers honour it, and the session is to end whatever its state."""
         failure = "no answer"
+        haunted = self._ghosts.may_be_at(self._endpoint)
+        # Perhaps nobody waits for us any more: until it is gone, it may stand in the next one's way.
+        self._ghosts.left_at(self._endpoint)
         for attempt in range(1 + DELETE_RETRIES):
             if attempt:
                 await asyncio.sleep(0.05 * 2**attempt)
@@ -185,6 +239,8 @@ class SessionResource:
                 failure = str(error)
                 continue
             if answer.status in _GONE:
+                if not haunted:
+                    self._ghosts.gone_from(self._endpoint)
                 log.info("uplink: %s session ended (%d)", self._protocol, answer.status)
                 return
             failure = f"status {answer.status}"

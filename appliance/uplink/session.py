@@ -14,7 +14,10 @@ class SessionEvents(Protocol):
         """Media flows: our sound and picture are accepted, and the far end's have begun to arrive."""
 
     def lost(self, error: UplinkError) -> None:
-        """The session has ended badly; `run` raises the same error once its goodbye to the MCU is over."""
+        """Media have ceased. `run` raises once the session is given up; or they come back: `connected` again."""
+
+    def far_silent(self, silent: bool) -> None:
+        """The MCU answers, but sends neither sound nor picture (nobody else may be there); False when it does again."""
 
     def far_video(self, frame: EncodedFrame) -> None:
         """A complete picture from the MCU, in decoding order."""
@@ -38,6 +41,9 @@ class Session(Protocol):
         Cancelling it is leaving: it says goodbye to the MCU (DELETE, BYE) in bounded time before it returns.
         """
 
+    def end(self, error: UplinkError) -> None:
+        """Give it up, for a reason that it cannot see itself: `run` raises `error`."""
+
     def send_video(self, frame: EncodedFrame) -> None:
         """Send one access unit; dropped and counted while not connected."""
 
@@ -48,6 +54,12 @@ class Session(Protocol):
         """The next 20 ms of the far end's sound, which will be heard at `heard_at_ns` (MediaClock).
 
         Called at the pace of the speaker's own clock; hides loss and drift. None before the first sound.
+        """
+
+    def picture_delay_ns(self) -> int | None:
+        """How long after its capture a far-end picture can be shown in time, where there is no sound to go by.
+
+        None before the first picture.
         """
 
     def request_far_keyframe(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from appliance.errors import NegotiationFailed, UplinkError
 
+from .ghosts import Ghosts
 from .headers import counter_offer_life_s, parse_retry_after
 from .http import Answer, SignallingClient
 from .resource import SDP, SessionResource, wait_s
@@ -44,9 +45,10 @@ class WhepResource(SessionResource):
         endpoint: str,
         *,
         rng: random.Random | None = None,
+        ghosts: Ghosts | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        super().__init__(client, endpoint, "WHEP", rng=rng)
+        super().__init__(client, endpoint, "WHEP", rng=rng, ghosts=ghosts)
         self._sleep = sleep
 
     async def offer(self, sdp: str) -> Accepted | CounterOffer:

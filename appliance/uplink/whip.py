@@ -4,6 +4,7 @@ import random
 
 from appliance.errors import NegotiationFailed
 
+from .ghosts import Ghosts
 from .http import SignallingClient
 from .resource import SessionResource
 
@@ -11,8 +12,15 @@ from .resource import SessionResource
 class WhipResource(SessionResource):
     """A session that takes what we send."""
 
-    def __init__(self, client: SignallingClient, endpoint: str, *, rng: random.Random | None = None) -> None:
-        super().__init__(client, endpoint, "WHIP", rng=rng)
+    def __init__(
+        self,
+        client: SignallingClient,
+        endpoint: str,
+        *,
+        rng: random.Random | None = None,
+        ghosts: Ghosts | None = None,
+    ) -> None:
+        super().__init__(client, endpoint, "WHIP", rng=rng, ghosts=ghosts)
 
     async def offer(self, sdp: str) -> str:
         """POST the offer; the answer's SDP. Nothing but 201 with SDP is a success."""

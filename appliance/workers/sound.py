@@ -53,7 +53,6 @@ class SoundWorker:
             self._far,
             clock,
             volume_percent=int(audio["volume_percent"]),
-            on_played=lambda pts_ns, heard_ns: port.report({"type": "played", "pts_ns": pts_ns, "heard_ns": heard_ns}),
             on_heard=self._speaker_tap.write if self._speaker_tap else lambda samples, heard_ns: None,
             on_problem=self._problem_changed,
         )

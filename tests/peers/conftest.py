@@ -1,4 +1,7 @@
-"""Peers that nobody here wrote: each fixture starts one, or skips with the reason why it cannot."""
+"""Peers that nobody here wrote: each fixture finds one, or skips with the reason why it cannot.
+
+In CI (the variable CI is set) a peer that the distribution has must be there: a call that nobody held is no proof.
+"""
 
 import os
 import shutil
@@ -6,60 +9,69 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from tests.namespaces import Place, a_place
+
 HERE = Path(__file__).parent
+
+
+def in_distribution(package: str) -> bool:
+    """Whether apt could install it (apt-cache(8))."""
+    if shutil.which("apt-cache") is None:
+        return False
+    said = subprocess.run(["apt-cache", "policy", package], capture_output=True, text=True, check=False).stdout
+    candidate = next((line.split()[-1] for line in said.splitlines() if "Candidate:" in line), "(none)")
+    return candidate != "(none)"
+
+
+def absent(package: str) -> NoReturn:
+    """Skip, or in CI fail, because this peer is not installed."""
+    if not in_distribution(package):
+        pytest.skip(f"{package} is not in this distribution")
+    reason = f"{package} is not installed (tools/setup test)"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        absent(name)
+    return path
 
 
 @pytest.fixture
 def node() -> str:
     """The path of node, with the JavaScript peers installed."""
     path = shutil.which("node")
-    if path is None or not HERE.joinpath("node_modules/werift").exists():
-        pytest.skip("node or werift is not installed (tools/setup test)")
+    if path is None:
+        absent("nodejs")
+    if not HERE.joinpath("node_modules/werift").exists():
+        absent("npm")
     return path
 
 
 @pytest.fixture
 def chromium() -> str:
     """The path of Debian's Chromium."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("chromium is not installed (tools/setup test)")
-    return path
+    return _program("chromium")
 
 
 @pytest.fixture
 def janus() -> str:
     """The path of Debian's Janus."""
-    path = shutil.which("janus")
-    if path is None:
-        pytest.skip("janus is not in this distribution")
-    return path
+    return _program("janus")
 
 
 @pytest.fixture
-def namespace() -> Iterator[str]:
-    """A network namespace with an address of its own: some peers do not use loopback addresses."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces need root and iproute2")
-    name = f"bridgepoint-{os.getpid()}"
-
-    def ip(*arguments: str) -> None:
-        subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-    ip("netns", "add", name)
-    try:
-        inside = ("-n", name)
-        ip(*inside, "link", "set", "lo", "up")
-        ip(*inside, "link", "add", "bp0", "type", "veth", "peer", "name", "bp1")
-        ip(*inside, "addr", "add", "10.77.0.1/24", "dev", "bp0")
-        for device in ("bp0", "bp1"):
-            ip(*inside, "link", "set", device, "up")
-        yield name
-    finally:
-        ip("netns", "delete", name)
+def place() -> Iterator[Place]:
+    """Where a peer runs that does not use loopback addresses."""
+    with a_place() as found:
+        yield found
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from appliance.demo.processes import Program, bridgepoint, free_port, wait_for
-from tests.call import children_of, vanished
+from tests.call import children_of, settled, vanished
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -65,7 +65,7 @@ def test_a_measured_demo_takes_any_footage_and_sound(tmp_path: Path) -> None:
     )
     panel = _panel_answers(port, process)
     out, _ = process.communicate(timeout=90)
-    assert process.returncode == 0
+    assert process.returncode == 0, out
     assert panel
     figures = json.loads(out.splitlines()[-1])
     _plausible(figures, 6)
@@ -125,6 +125,70 @@ async def test_the_demo_for_people_shows_its_addresses_and_ends_with_ctrl_c(tmp_
         await asyncio.wait_for(demo.ended(), 15)
         assert demo.returncode == 0
         await vanished(everyone, 3)
+
+
+async def _everyone(demo: Program, at_least: int) -> list[int]:
+    """The demonstration's processes and theirs, once so many run."""
+
+    async def running() -> list[int] | None:
+        found = [pid for child in children_of(demo.pid) for pid in (child, *children_of(child))]
+        return found if len(found) >= at_least else None
+
+    return await wait_for("the processes", running, [demo], 60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+async def test_a_signal_ends_a_measured_demo_in_order_and_is_told(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "demo.log"
+    async with Program("demo", bridgepoint("demo", "--seconds", "60", "--json"), log) as demo:
+        everyone = await _everyone(demo, 5)
+        os.kill(demo.pid, number)
+        await asyncio.wait_for(demo.ended(), 15)
+        assert demo.returncode == 128 + number
+        await vanished(everyone, 3)
+    assert json.loads(log.read_text().splitlines()[-1]) == {"state": "failed", "error": f"stopped by {number.name}"}
+
+
+async def test_ctrl_c_is_obeyed_while_the_demo_is_still_being_set_up(tmp_path: Path) -> None:
+    log = tmp_path / "demo.log"
+    async with Program("demo", bridgepoint("demo"), log) as demo:
+        everyone = await _everyone(demo, 1)
+        assert "Ctrl-C" not in log.read_text()
+        os.kill(demo.pid, signal.SIGINT)
+        # Much less than the setting-up takes when a part does not start.
+        await asyncio.wait_for(demo.ended(), 10)
+        assert demo.returncode == 0
+        await vanished(everyone, 3)
+
+
+async def test_a_demo_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    async with Program("demo", bridgepoint("demo", "--seconds", "60", "--json"), tmp_path / "demo.log") as demo:
+        everyone = await _everyone(demo, 5)
+        os.kill(demo.pid, signal.SIGKILL)
+        await vanished(everyone, 5)
+
+
+async def test_a_worker_that_is_killed_in_a_measured_call_is_counted_with_its_successor(tmp_path: Path) -> None:
+    log = tmp_path / "demo.log"
+    async with Program("demo", bridgepoint("demo", "--seconds", "8", "--json"), log) as demo:
+
+        async def live() -> bool | None:
+            return "live" in log.read_text() or None
+
+        await wait_for("the call", live, [demo], 60)
+        await settled(4)
+        camera = next(pid for pid in await _everyone(demo, 5) if "workers.camera" in _command_line(pid))
+        os.kill(camera, signal.SIGKILL)
+        await asyncio.wait_for(demo.ended(), 60)
+        assert demo.returncode == 0
+    video = json.loads(log.read_text().splitlines()[-1])["video"]
+    # The half second before the kill was not reported any more.
+    assert video["frames_captured"] > 25 * 5
+    assert video["freezes"] >= 1
+
+
+def _command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
 async def test_options_of_a_measured_demo_alone_are_refused_with_a_hint(tmp_path: Path) -> None:

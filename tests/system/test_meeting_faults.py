@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from appliance.demo.unit import UnitPlan
+from tests import namespaces
 from tests.call import Unit, a_unit, settled
+from tests.namespaces import ip
 
 from .conftest import LabMcu
 
@@ -110,13 +111,8 @@ async def test_mute_and_camera_off_hold_back_sound_and_picture(unit: Unit) -> No
 @pytest.fixture
 async def line(tmp_path: Path) -> AsyncIterator[tuple[LabMcu, UnitPlan, Callable[[str], None]]]:
     """An MCU and a unit in network namespaces of their own, with one cable; the third value pulls and plugs it."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("network namespaces need root and iproute2")
+    namespaces.need()
     centre, room = f"bp-mcu-{os.getpid()}", f"bp-unit-{os.getpid()}"
-
-    def ip(*arguments: str) -> None:
-        subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
     for name in (centre, room):
         ip("netns", "add", name)
     try:

@@ -1,5 +1,6 @@
 """Kill and freeze each worker in a meeting: the call stays, and what it carried is back within 3 s."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -98,3 +99,35 @@ async def test_a_muted_microphone_stays_muted_in_the_next_sound_worker(unit: Uni
     assert unit.beeps(began) == []
     await unit.client.ask("mute", on=False)
     await unit.until_beep(3, since_ns=unit.now_ns())
+
+
+async def test_a_sound_driver_that_keeps_hanging_is_silence_to_the_mcu_and_a_problem_to_the_room(unit: Unit) -> None:
+    async def sent() -> tuple[int, float]:
+        return (await unit.state())["numbers"]["session"]["audio_out_blocks_sent"], unit.now_ns() / 1e9
+
+    await unit.joined()
+    await unit.until_beep(10)
+    frozen: set[int] = set()
+
+    async def counted() -> bool:
+        return "audio_out_blocks_sent" in (await unit.state())["numbers"].get("session", {})
+
+    # The numbers of a session come once a second.
+    await unit.until("numbers", counted, 3)
+    blocks, began_s = await sent()
+    # A worker whose driver holds the interpreter is as good as stopped, and so is each that takes its place.
+    while "sound-failing" not in [problem["code"] for problem in (await unit.state())["problems"]]:
+        pid = await unit.worker_pid("sound")
+        if pid is not None and pid not in frozen:
+            frozen.add(pid)
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(0.05)
+    assert len(frozen) in (2, 3)
+    later, now_s = await sent()
+    assert now_s - began_s > 3
+    # 50 a second, but for what the numbers of each second do not tell yet.
+    assert later - blocks >= 50 * (now_s - began_s - 1.5)
+    await unit.until_beep(3 * BACK_S, since_ns=unit.now_ns())
+    async with asyncio.timeout(15):
+        while (await unit.state())["problems"]:
+            await asyncio.sleep(0.1)

@@ -2,16 +2,21 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from appliance.cli import _COMMANDS, main
-from appliance.commands import asking, meeting
+from appliance.commands import asking, meeting, status
+from appliance.commands.terminal import fit, width_of
 from appliance.commands.words import status_lines
 from appliance.errors import ControlError
 from appliance.problems import Problem
@@ -124,6 +129,45 @@ def test_the_countdown_to_the_next_try_is_told() -> None:
     assert not any("\x1b" in line for line in lines)
 
 
+def test_a_vietnamese_status_has_no_english_in_it() -> None:
+    lines = status_lines({**STATE, "problems": []}, "vi", colour=False)
+    assert any("camera đang chạy (khởi động lại 2 lần)" in line for line in lines)
+    assert not any(word in "\n".join(lines) for word in ("running", "sound", "screen", "restarted"))
+
+
+@given(
+    st.text(alphabet="aếo\u0302\u0323日 ", max_size=60).map(lambda text: f"  \x1b[2m{text}\x1b[0m"),
+    st.integers(8, 30),
+)
+def test_a_line_fits_into_the_terminal_and_loses_no_letter(line: str, columns: int) -> None:
+    rows = fit(line, columns)
+    assert all(width_of(row) <= columns for row in rows)
+    assert "".join(rows).replace(" ", "") == line.replace(" ", "")
+
+
+def test_letters_take_the_columns_that_a_terminal_gives_them() -> None:
+    assert width_of("Tế") == width_of(unicodedata.normalize("NFD", "Tế")) == 2
+    assert width_of("\x1b[31m日本\x1b[0m") == 4
+
+
+def test_a_long_line_is_broken_between_words_and_its_rest_indented() -> None:
+    assert fit("  Kiểm tra dây mạng; thiết bị tự nối lại.", 22) == [
+        "  Kiểm tra dây mạng;",
+        "    thiết bị tự nối",
+        "    lại.",
+    ]
+
+
+def test_a_watched_status_is_drawn_over_itself_whatever_the_terminal_s_size() -> None:
+    drawing = status._Drawing()
+    small = os.terminal_size((20, 5))
+    first = drawing._over(["x" * 50, "y"], small)
+    assert first.count("\n") == 4
+    assert drawing._over(["z"] * 9, small).startswith("\x1b[4F"), "up by the rows that were drawn, not the lines"
+    assert drawing._over(["z"] * 9, small).count("\n") == 4, "no more rows than the terminal has"
+    assert drawing._over(["z"], os.terminal_size((40, 9))).startswith("\x1b[2J"), "a new size: begin anew"
+
+
 def test_waiting_for_a_meeting_that_does_not_come_fails_with_the_reason(
     asked: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +186,20 @@ def test_a_snapshot_is_written_whole_or_not_at_all(asked: list[Any], tmp_path: P
     assert failed.exit_code == 2
     assert "cannot be written" in failed.output
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("target", ["/", "..", "."])
+def test_a_snapshot_is_not_written_over_a_folder(asked: list[Any], tmp_path: Path, target: str) -> None:
+    failed = run("snapshot", "-o", str(tmp_path / target) if target == "." else target)
+    assert failed.exit_code == 2
+    assert "directory" in failed.output.lower()
+
+
+def test_a_state_directory_that_others_may_not_read_blocks_no_unrelated_command(
+    asked: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    assert run("status", folder=tmp_path).exit_code == 0
 
 
 def test_an_engine_s_refusal_is_its_own_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

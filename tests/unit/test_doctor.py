@@ -1,6 +1,10 @@
 """The doctor: each check's good and bad outcome, and the whole of it with real workers and a real server."""
 
+import asyncio
+import errno
 import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,9 +17,14 @@ from click.testing import CliRunner
 
 from appliance import doctor, doctor_media
 from appliance.cli import main
-from appliance.finding import Finding
+from appliance.control.protocol import hello
+from appliance.control.server import Commands, ControlServer
+from appliance.control.words import WORDS
+from appliance.errors import ControlError
 from appliance.paths import Paths
+from appliance.problems import CATALOGUE
 from appliance.settings import Meeting, Settings
+from appliance.state import ApplianceState, StateStore
 
 CAMERA = {
     "frames": 10,
@@ -72,6 +81,18 @@ def test_a_card_that_cannot_be_written_has_failed(tmp_path: Path) -> None:
     assert results(doctor._disk(tmp_path / "file" / "state")) == {"disk": "failed"}
 
 
+def test_a_full_card_is_no_dead_one_and_the_check_leaves_nothing_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(doctor.os, "fsync", full)
+    (finding,) = doctor._disk(tmp_path)
+    assert finding.found[1].startswith(CATALOGUE["storage-full"].cause_en)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_nearly_full_card_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LEAST_FREE_MB", 10**12)
     assert results(doctor._disk(tmp_path)) == {"disk": "warning"}
@@ -98,13 +119,6 @@ def meeting(url: str) -> Meeting:
     return Meeting(id="a", name="Giao ban", send_url=f"{url}/whip", receive_url=f"{url}/whep", allow_http=True)
 
 
-async def test_an_mcu_is_told_reachable_or_not(mcu: tuple[str, dict[str, str]]) -> None:
-    assert results(await doctor._mcus([meeting(mcu[0])])) == {"mcu": "ok"}
-    (finding,) = await doctor._mcus([meeting("http://127.0.0.1:9")])
-    assert finding.result == "failed"
-    assert finding.cure is not None
-
-
 async def test_a_wrong_clock_is_told_by_the_mcu_s(mcu: tuple[str, dict[str, str]]) -> None:
     assert results(await doctor._clock([meeting(mcu[0])])) == {"clock": "ok"}
     mcu[1]["Date"] = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3600))
@@ -120,24 +134,79 @@ async def test_a_clock_from_before_the_unit_was_made_is_wrong(monkeypatch: pytes
     assert results(await doctor._clock([])) == {"clock": "failed"}
 
 
-async def test_a_machine_without_a_way_out_cannot_reach_an_mcu_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_default_routes", list)
-    away = Settings(meetings=(meeting("http://192.0.2.1"),))
-    assert results(await doctor._network(away)) == {"network": "failed"}
-    here = Settings(meetings=(meeting("http://127.0.0.1:9"),))
-    assert results(await doctor._network(here)) == {"network": "ok"}
-
-
 async def test_a_check_that_hangs_is_ended_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hang(*_: Any) -> Any:
         await doctor.asyncio.sleep(3600)
 
     monkeypatch.setattr(doctor, "CHECK_LIMIT_S", 0.2)
-    monkeypatch.setattr(doctor, "examine_media", hang)
-    heard: list[Finding] = []
-    findings = await doctor.examine(Paths(tmp_path, tmp_path / "socket", tmp_path / "none"), heard.append)
-    assert results(findings)["camera"] == "failed"
-    assert len(heard) == len(findings)
+    monkeypatch.setattr(doctor, "examine_unit", hang)
+    findings = await doctor.examine(Paths(tmp_path, tmp_path / "socket", tmp_path / "none"), lambda _: None)
+    found = results(findings)
+    assert found["unit"] == "failed"
+    assert list(found) == list(doctor.NAMES), "each check has its line, in order"
+    assert found["camera"] == found["speaker"] == "skipped"
+    assert found["mcu"] == "skipped", "without meetings there is none to ask"
+
+
+@pytest.mark.parametrize("error", [ControlError("the bridge point ended", code="gone"), UnicodeError("label empty")])
+async def test_a_check_that_fails_unexpectedly_costs_no_other_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(doctor, "examine_unit", fail)
+    monkeypatch.setattr(doctor, "examine_network", fail)
+    findings = await doctor.examine(Paths(tmp_path, tmp_path / "socket", tmp_path / "none"), lambda _: None)
+    found = results(findings)
+    assert list(found) == list(doctor.NAMES)
+    assert found["unit"] == found["network"] == "failed"
+    assert found["disk"] == "ok"
+
+
+class PlayedUnit(Commands):
+    """A running unit that does nothing."""
+
+    def join(self, meeting_id: str | None = None) -> None: ...
+    def leave(self) -> None: ...
+    def mute(self, *, on: bool) -> None: ...
+    def camera(self, *, on: bool) -> None: ...
+    async def press(self, button: str) -> None: ...
+    async def snapshot(self) -> bytes:
+        return b""
+
+    def changes(self) -> AsyncIterator[ApplianceState]:
+        raise NotImplementedError
+
+
+async def test_every_problem_of_the_running_unit_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_media, "LOOK_S", 0.0)
+    store = StateStore(ApplianceState())
+    paths = Paths(tmp_path, tmp_path / "socket", tmp_path / "none")
+    async with ControlServer(paths.socket, PlayedUnit(), store):
+        assert results(await doctor_media.examine_unit(paths, Settings()))["unit"] == "ok"
+        for code in CATALOGUE:
+            store.raise_problem(code, "detail")
+        findings = await doctor_media.examine_unit(paths, Settings())
+    said = {finding.found[1].removesuffix(" (detail)"): finding.result for finding in findings}
+    devices = ("camera-", "video-", "microphone-", "sound-", "speaker-")
+    for code, row in CATALOGUE.items():
+        if not code.startswith(devices):
+            assert said[row.cause_en] == ("failed" if row.severity == "fault" else "warning")
+    assert {"camera", "microphone", "speaker"} <= set(results(findings))
+
+
+async def test_a_unit_that_ends_while_it_is_asked_is_told_in_both_languages(tmp_path: Path) -> None:
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(hello("1"))
+        await reader.readline()
+        writer.transport.abort()
+
+    paths = Paths(tmp_path, tmp_path / "socket", tmp_path / "none")
+    async with await asyncio.start_unix_server(end, paths.socket):
+        (finding,) = await doctor_media.examine_unit(paths, Settings())
+    assert (finding.check, finding.result) == ("unit", "failed")
+    assert finding.found == WORDS["gone"]
 
 
 def test_the_whole_of_it_with_real_workers(tmp_path: Path) -> None:
@@ -153,6 +222,7 @@ def test_the_whole_of_it_with_real_workers(tmp_path: Path) -> None:
     checks = {check["check"]: check["result"] for check in json.loads(found.stdout.splitlines()[-1])["checks"]}
     assert checks.pop("mcu") == "failed"
     assert checks == {
+        "unit": "warning",
         "settings": "ok",
         "camera": "ok",
         "encoder": "ok",
@@ -162,6 +232,9 @@ def test_the_whole_of_it_with_real_workers(tmp_path: Path) -> None:
         "clock": "ok",
         "disk": "ok",
     }
-    human = CliRunner().invoke(main, [*place, "doctor"])
+    human = subprocess.run(
+        [sys.executable, "-m", "appliance", *place, "doctor"], capture_output=True, text=True, check=False
+    )
     assert "→ Kiểm tra dây mạng" in human.stdout
     assert "✓ Camera" in human.stdout
+    assert human.stderr == "", "no log of a worker among the lines"

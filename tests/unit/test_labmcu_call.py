@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import numpy as np
+import numpy.typing as npt
 import pytest
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
@@ -103,10 +104,21 @@ class Caller:
             next_ns += 40_000_000
             await asyncio.sleep(max(0.0, (next_ns - clock.now_ns()) / 1e9))
 
+    def sees(self) -> set[int]:
+        """Whose pictures were on the wall in the last half second: a busy machine leaves some unread."""
+        return {code.unit for codes in self.codes[-15:] for code in codes}
+
     def hears(self, hertz: float) -> float:
-        samples = np.frombuffer(b"".join(self.sound[-15:]), np.int16).astype(np.float64)
-        time_s = np.arange(len(samples)) / 48_000
-        return float(abs(np.dot(samples, np.exp(-2j * np.pi * hertz * time_s))) * 2 / len(samples) / 8000)
+        """The tone's part of what is said, in the best 0.2 s of the last 1.2: a busy machine leaves holes in a tone."""
+        parts = [
+            b"".join(self.sound[at : at + 10]) for at in range(max(0, len(self.sound) - 60), len(self.sound) - 9, 5)
+        ]
+        return max(_tone(np.frombuffer(part, np.int16).astype(np.float64), hertz) for part in parts)
+
+
+def _tone(samples: npt.NDArray[np.float64], hertz: float) -> float:
+    turns = np.exp(-2j * np.pi * hertz * np.arange(len(samples)) / 48_000)
+    return float(abs(np.dot(samples, turns)) * 2 / len(samples) / 8000)
 
 
 @asynccontextmanager
@@ -142,8 +154,8 @@ async def test_two_units_see_both_and_hear_each_other_but_not_themselves() -> No
     first, second = Caller("Xã An Phú", 1, 500), Caller("Xã Tân Lập", 2, 1000)
     async with mcu_with_peers() as (http, sessions):
         await call([first, second], http, 3)
-        assert {code.unit for code in first.codes[-1]} == {1, 2}
-        assert {code.unit for code in second.codes[-1]} == {1, 2}
+        assert first.sees() == {1, 2}
+        assert second.sees() == {1, 2}
         assert first.hears(1000) > 0.6
         assert first.hears(500) < 0.1
         assert second.hears(500) > 0.6

@@ -2,18 +2,25 @@
 
 import base64
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from babel.messages.pofile import read_po
+from click.testing import CliRunner
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.cli import main
+from appliance.control.words import WORDS
 from appliance.errors import ControlError
-from appliance.panel.app import PanelOptions, make_app
+from appliance.panel.app import PanelOptions, make_app, own_names
 from appliance.panel.password import FREE_TRIES, OneTimePassword, TooManyTriesError
+from appliance.panel.unit_line import ANSWER_S, SILENCE_S, UnitLine
 from appliance.problems import Problem
 from appliance.state import ApplianceState
 
@@ -158,6 +165,83 @@ def test_a_unit_that_does_not_run_is_told_in_words(inside: Panel) -> None:
     assert "Hãy tắt rồi bật nguồn" in state.get_json()["error"]
 
 
+@pytest.mark.parametrize(("code", "status"), [("no-answer", 503), ("gone", 503), ("unknown-meeting", 409), ("x", 409)])
+def test_the_engine_s_refusals_are_told_in_the_reader_s_language(inside: Panel, code: str, status: int) -> None:
+    token = inside.token()
+    inside.engine.error = ControlError("raw English for technicians", code=code)
+    answer = inside.browser.post("/api/join", data={"csrf_token": token, "meeting": "x"})
+    assert answer.status_code == status
+    assert answer.get_json()["error"] == WORDS.get(code, WORDS["failed"])[0]
+    inside.browser.set_cookie("language", "en")
+    english = inside.browser.post("/do/join", data={"csrf_token": token, "meeting": "x"})
+    assert "raw English" not in english.text
+
+
+def test_a_page_asked_for_while_the_engine_is_away_comes_back_by_itself(inside: Panel) -> None:
+    inside.engine.error = ControlError("x", code="gone")
+    assert 'http-equiv="refresh"' in inside.browser.get("/").text
+    inside.engine.error = ControlError("x", code="internal")
+    assert 'http-equiv="refresh"' not in inside.browser.get("/").text
+
+
+def test_no_english_stands_in_the_vietnamese_panel_s_refusals(inside: Panel) -> None:
+    token = inside.token()
+    answers = [
+        inside.browser.get("/nope"),
+        inside.browser.get("/do/leave"),
+        inside.browser.post("/language/xx", data={"csrf_token": token}),
+        inside.browser.post("/do/leave", data={"csrf_token": token, "x": "y" * 20_000}),
+    ]
+    assert [answer.status_code for answer in answers] == [404, 405, 404, 413]
+    for answer in answers:
+        assert not re.search(r"\b(the|URL|method|data)\b", answer.text.partition("<main>")[2])
+
+
+def test_a_machine_is_known_by_its_name_and_over_mdns() -> None:
+    assert own_names("diemcau") == ("localhost", "diemcau", "diemcau.local")
+    assert own_names("diemcau.xa.vn")[1:] == ("diemcau.xa.vn", "diemcau.local")
+
+
+def test_pages_do_not_all_wait_for_an_engine_that_does_not_answer() -> None:
+    now = 0.0
+    asked: list[tuple[str, float]] = []
+    error: ControlError | None = ControlError("x", code="no-answer")
+
+    def ask(do: str, *, timeout_s: float, **_: Any) -> str:
+        asked.append((do, timeout_s))
+        if error is not None:
+            raise error
+        return "state"
+
+    line = UnitLine(ask, now=lambda: now)
+    for _ in range(4):
+        with pytest.raises(ControlError) as caught:
+            line("status")
+        assert caught.value.code == "no-answer"
+    assert asked == [("status", ANSWER_S)], "one has waited, the others are told at once"
+    with pytest.raises(ControlError):
+        line("leave")
+    assert len(asked) == 2, "what a person wants is tried all the same"
+    now, error = SILENCE_S + 0.1, None
+    assert line("status") == line("status") == "state"
+
+
+def test_a_panel_that_is_switched_off_says_so_and_ends(tmp_path: Path) -> None:
+    tmp_path.joinpath("settings.toml").write_text("[panel]\nenabled = false\n")
+    found = CliRunner().invoke(main, ["--state-dir", str(tmp_path), "panel", "--listen", "127.0.0.1:0"])
+    assert found.exit_code == 1
+    assert "panel.enabled" in found.output
+
+
+@pytest.mark.parametrize("listen", ["no-such-host.invalid:80", "192.0.2.1:0"])
+def test_a_place_where_the_panel_cannot_listen_is_told_in_one_line(tmp_path: Path, listen: str) -> None:
+    command = [sys.executable, "-m", "appliance", "--state-dir", str(tmp_path), "panel", "--listen", listen]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert len(found.stderr.splitlines()) == 1
+    assert "choose another --listen" in found.stderr
+
+
 def test_the_snapshot_is_a_picture_or_a_sentence(inside: Panel) -> None:
     answer = inside.browser.get("/api/snapshot.jpg")
     assert (answer.mimetype, answer.data) == ("image/jpeg", PICTURE)
@@ -182,12 +266,12 @@ def test_too_large_a_form_is_refused(panel: Panel) -> None:
     assert answer.status_code in (400, 413)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(path=st.text(max_size=30), form=st.dictionaries(st.text(max_size=8), st.text(max_size=40), max_size=4))
 def test_no_form_brings_a_traceback(inside: Panel, path: str, form: dict[str, str]) -> None:
     form["csrf_token"] = inside.token()
     for way in ("/do/", "/api/", "/"):
-        assert inside.browser.post(way + path, data=form).status_code < 500
+        assert inside.browser.post(way + quote(path, safe=""), data=form).status_code < 500
 
 
 def test_every_sentence_is_translated_and_the_catalogue_is_compiled(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from appliance.errors import ControlError
+from appliance.errors import ControlError, UplinkError
 from appliance.media.pipe import Kind
-from appliance.media.values import AudioBlock, EncodedFrame
+from appliance.media.values import SILENCE, AudioBlock, EncodedFrame
 from appliance.routing import FAILURES_TO_TELL, MediaRouter, scene_of
 from appliance.settings import Settings
-from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore, WorkerState, WorkerStatus
+from appliance.state import ApplianceState, MeetingState, MeetingStatus, StateStore
 from appliance.worker_process import WorkerProcess
 
 KEYFRAME = EncodedFrame(b"\0\0\0\1\x65", 7, True)
@@ -26,6 +26,7 @@ class RecordedSession:
         self.audio: list[AudioBlock] = []
         self.far: AudioBlock | None = None
         self.keyframes = 0
+        self.picture_delay: int | None = None
 
     async def run(self) -> None:
         raise NotImplementedError
@@ -38,6 +39,12 @@ class RecordedSession:
 
     def pull_audio(self, heard_at_ns: int) -> AudioBlock | None:
         return self.far
+
+    def end(self, error: UplinkError) -> None:
+        raise error
+
+    def picture_delay_ns(self) -> int | None:
+        return self.picture_delay
 
     def request_far_keyframe(self) -> None:
         self.keyframes += 1
@@ -52,7 +59,8 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = StateStore(ApplianceState(unit_name="Xã Tân Lập"))
         self.session: RecordedSession | None = RecordedSession()
-        self.router = MediaRouter(Settings(), self.store, lambda: self.session, None)
+        self.now = 100.0
+        self.router = MediaRouter(Settings(), self.store, lambda: self.session, None, now=lambda: self.now)
         self.commands: dict[str, list[dict[str, Any]]] = {}
         self.media: dict[str, list[tuple[Kind, bytes, int, bool]]] = {}
         for name in ("camera", "sound", "screen"):
@@ -89,6 +97,22 @@ def test_picture_and_sound_of_the_room_go_to_the_session_and_nowhere_without_one
     bench.router._camera_media(Kind.VIDEO, KEYFRAME.data, 8, True)
     bench.router._sound_media(Kind.AUDIO, bytes(1920), 10, False)
     assert (len(session.video), len(session.audio)) == (1, 1)
+
+
+async def test_while_the_sound_worker_is_away_the_session_gets_silence(bench: Bench) -> None:
+    session = bench.session
+    assert session is not None
+    filling = asyncio.ensure_future(bench.router._room_sound.run())
+    async with asyncio.timeout(5):
+        while len(session.audio) < 3:
+            await asyncio.sleep(0.005)
+    filling.cancel()
+    assert {block.samples for block in session.audio} == {SILENCE}
+    bench.router._sound_report({"type": "status", "played": 1})
+    assert bench.store.state.numbers["sound"]["filled"] >= 3
+    for _ in range(2):
+        bench.router._failure_counter("sound")(RuntimeError("silent"), 0)
+    assert [problem.code for problem in bench.store.state.problems] == ["sound-failing"]
 
 
 def test_each_pull_of_the_speaker_is_answered_even_when_there_is_nothing(bench: Bench) -> None:
@@ -150,11 +174,37 @@ def test_a_restarted_microphone_is_as_muted_as_the_room_wants(bench: Bench) -> N
     assert bench.commands["sound"] == [{"cmd": "mute", "on": False}, {"cmd": "mute", "on": True}]
 
 
-def test_the_picture_waits_for_the_sound_and_one_late_report_moves_nothing(bench: Bench) -> None:
+def pull(bench: Bench, block: AudioBlock | None, heard_ns: int) -> None:
+    assert bench.session is not None
+    bench.session.far = block
+    bench.router._sound_media(Kind.PULL, b"", heard_ns, False)
+
+
+def test_the_picture_waits_for_the_sound_and_one_block_out_of_step_moves_nothing(bench: Bench) -> None:
     for number in range(20):
         late = 80 * MS if number == 11 else 0
-        bench.router._sound_report({"type": "played", "pts_ns": number * MS, "heard_ns": (number + 60) * MS + late})
+        pull(bench, AudioBlock(bytes(1920), 20 * number * MS), (20 * number + 60) * MS + late)
     assert bench.commands["screen"] == [{"cmd": "sync", "delay_ns": 60 * MS}]
+
+
+def test_the_picture_follows_the_sound_closely_while_its_delay_changes(bench: Bench) -> None:
+    heard_ms = 60.0
+    for number in range(100):
+        heard_ms += 20 * (1.17 if number >= 20 else 1.0)
+        pull(bench, AudioBlock(bytes(1920), 20 * number * MS), int(heard_ms * MS))
+        if number > 10:
+            told_ms = bench.commands["screen"][-1]["delay_ns"] / MS
+            assert abs(told_ms - (heard_ms - 20 * number)) < 20
+
+
+def test_a_picture_without_sound_has_the_delay_it_needs(bench: Bench) -> None:
+    assert bench.session is not None
+    bench.session.picture_delay = 25 * MS
+    for _ in range(60):
+        pull(bench, None, 0)
+    bench.session.picture_delay = 200 * MS
+    pull(bench, None, 0)
+    assert bench.commands["screen"] == [{"cmd": "sync", "delay_ns": 25 * MS}, {"cmd": "sync", "delay_ns": 200 * MS}]
 
 
 def test_a_part_has_one_problem_at_a_time_and_loses_it_when_it_works(bench: Bench) -> None:
@@ -183,8 +233,18 @@ def test_a_worker_that_keeps_failing_is_told_and_forgiven_when_all_run_again(ben
     assert bench.store.state.workers["camera"].restarts == FAILURES_TO_TELL
     bench.router.withdraw_worker_problem(0.0)
     assert bench.store.state.problems != ()
-    bench.store.set_worker("camera", WorkerStatus(WorkerState.RUNNING, 1, FAILURES_TO_TELL))
-    bench.router.withdraw_worker_problem(-1.0)
+    for worker in (bench.router.camera, bench.router.sound, bench.router.screen):
+        worker._on_running(1)
+    for _ in range(5):
+        # It runs a little, and dies again: the trouble is not over.
+        bench.now += 8.0
+        bench.router.withdraw_worker_problem(10.0)
+        bench.router.camera._on_running(None)
+        failed(RuntimeError("gone"), 0)
+        bench.router.camera._on_running(1)
+        assert [problem.code for problem in bench.store.state.problems] == ["worker-failing"]
+    bench.now += 10.0
+    bench.router.withdraw_worker_problem(10.0)
     assert bench.store.state.problems == ()
 
 

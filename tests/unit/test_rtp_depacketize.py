@@ -25,7 +25,7 @@ def stap(*units: bytes) -> bytes:
     return b"\x78" + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=st.integers(1, 20_000), limit=st.integers(60, 1400), seed=st.integers(0, 1000))
 def test_what_is_packetized_comes_out_as_it_was(size: int, limit: int, seed: int) -> None:
     data = picture(size, keyframe=True, seed=seed).data
@@ -131,7 +131,7 @@ def test_a_payload_tells_what_it_is_to_who_seeks_a_keyframe(payload: bytes, role
     assert role_of(payload) is role
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.binary(max_size=30)), max_size=30))
 def test_random_payloads_never_raise(payloads: list[tuple[int, bool, bytes]]) -> None:
     assembler = H264Assembler()

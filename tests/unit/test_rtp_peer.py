@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import NegotiationFailed, UplinkError
@@ -91,7 +91,11 @@ async def test_the_offer_is_what_whip_asks_for(make_peer: MakePeer) -> None:
     assert [section.setup for section in offer.sections] == ["actpass", "actpass"]
     assert text.count("a=rtcp-mux\r\n") == text.count("a=rtcp-mux-only\r\n") == 2
     assert len({line.split()[0] for line in text.splitlines() if line.startswith("a=msid:")}) == 1
-    assert {codec.name for section in offer.sections for codec in section.offered_codecs()} == {"opus", "h264", "rtx"}
+    assert [[codec.name for codec in section.offered_codecs()] for section in offer.sections] == [
+        ["opus", "red"],
+        ["h264", "rtx"],
+    ]
+    assert "a=fmtp:63 111/111\r\n" in text
     assert [candidate.host for candidate in offer.candidates()] == ["127.0.0.1"]
     assert "a=end-of-candidates" in text
     assert "ice-lite" not in text
@@ -181,7 +185,7 @@ async def test_garbage_on_the_wire_is_counted_and_media_go_on(make_peer: MakePee
     assert not errors
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=100)), min_size=1, max_size=20))
 def test_what_a_far_end_encrypts_can_be_garbage_too(packets: list[tuple[int, bytes]]) -> None:
     """Authenticated is not well-formed: everything behind SRTP is fed with nonsense as well."""
@@ -292,10 +296,56 @@ def test_a_credential_is_not_printed() -> None:
 async def test_a_far_end_that_checks_before_its_answer_arrives_is_connected_to(make_peer: MakePeer) -> None:
     sender, receiver = make_peer(), make_peer()
     sender.add_senders()
-    reply = await receiver.answer(await sender.create_offer(), direction="receive")
+    offer = await sender.create_offer()
+    assert sender._transport._connection.ice_controlling, "the role is known before the first check can arrive"
+    reply = await receiver.answer(offer, direction="receive")
     # The receiver's checks reach the sender while its answer is still on the way.
     await asyncio.sleep(0.3)
     await sender.accept_answer(reply)
     await asyncio.gather(sender.wait_connected(3), receiver.wait_connected(3))
     assert sender._transport._connection.ice_controlling
     assert not receiver._transport._connection.ice_controlling
+
+
+async def test_a_connection_without_media_is_alive_as_long_as_probes_are_answered(make_peer: MakePeer) -> None:
+    sender, receiver = make_peer(), make_peer()
+    await connect(sender, receiver)
+    for _ in range(2):
+        before = time.monotonic_ns()
+        sender.probe()
+        sender.probe()
+        await until(lambda before=before: sender.last_heard_ns > before)  # type: ignore[misc]
+    receiver._transport._connection._closing = True  # it answers no checks any more
+    before = time.monotonic_ns()
+    sender.probe()
+    await asyncio.sleep(0.4)
+    assert sender.last_heard_ns < before
+
+
+async def test_media_are_a_sign_of_life(make_peer: MakePeer) -> None:
+    sender, receiver = make_peer(), make_peer()
+    await connect(sender, receiver)
+    assert receiver.last_heard_ns == 0
+    await media_flow(sender, receiver)
+    assert receiver.last_heard_ns > 0
+
+
+async def test_an_unproven_packet_is_no_sign_of_life(make_peer: MakePeer) -> None:
+    sender, receiver = make_peer(), make_peer()
+    await connect(sender, receiver)
+    receiver._transport._media(b"\x80\x66" + bytes(60))
+    assert receiver.last_heard_ns == 0
+
+
+async def test_a_level_above_3_1_is_offered_for_what_we_send_only(make_peer: MakePeer) -> None:
+    def level(offer: str) -> str:
+        return next(iter(sdp.parse(offer).sections[1].codecs.values())).fmtp["profile-level-id"]
+
+    for direction, expected in (("send", "42e02a"), ("receive", "42e01f")):
+        peer = Peer(IceConfig(), loopback=True, level_idc=42)
+        if direction == "send":
+            peer.add_senders()
+        else:
+            peer.add_receivers()
+        assert level(await peer.create_offer()) == expected
+        await peer.close()

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from appliance.media.clock import MediaClock, ntp_of
 from appliance.media.values import EncodedFrame
 from appliance.rtp import packetize, rtcp
+from appliance.rtp.audio_receiver import AudioReceiver
 from appliance.rtp.clock_recovery import SessionTimeline
 from appliance.rtp.opus import OpusEncoder
-from appliance.rtp.receiver import AudioReceiver, VideoReceiver
+from appliance.rtp.video_receiver import VideoReceiver
 
 from .rtp_fakes import RememberingTransport, TurnedClock, parameters, picture
 
@@ -158,6 +159,42 @@ async def test_a_lost_packet_is_asked_for_and_its_retransmission_completes_the_p
     receiver.stop()
 
 
+async def test_while_packets_are_lost_the_picture_wants_the_time_of_their_repair_and_the_sound_waits_as_long(
+    room: Room,
+) -> None:
+    camera, encoder = Camera(), OpusEncoder()
+    sound = AudioReceiver(clock=room.clock)
+    sound.start(RememberingTransport(), parameters("audio", ssrc=0))
+    sound.wait_for_picture(room.receiver.wanted_delay_ns)
+    assert room.receiver.wanted_delay_ns() is None
+    owed: list[tuple[int, bytes]] = []
+    delays_ms: list[float] = []
+    for tick in range(2500):  # of 6.67 ms
+        index, rest = divmod(tick, 5)
+        if rest == 0:
+            packets = camera.packets(keyframe=index == 0)
+            if index % 5 == 4 and 150 <= index < 400:
+                owed.append((tick + 14, rtx(packets.pop(1))))
+            room.take(packets)
+        while owed and owed[0][0] <= tick:
+            room.take([owed.pop(0)[1]])
+        if tick % 3 == 0:
+            packet = HEADER.pack(0x80, 111, tick // 3, 320 * tick, 77) + encoder.encode(bytes(1920))
+            sound.handle_rtp(packet, room.clock.time_ns)
+        elif tick % 3 == 1:
+            block = sound.pull(room.clock.time_ns + 20 * MS)
+            assert block is not None
+            delays_ms.append((room.clock.time_ns + 20 * MS - block.pts_ns) / MS)
+        room.clock.turn(20 / 3)
+    assert room.asked(rtcp.RTPFB)
+    assert not room.asked(rtcp.PSFB)
+    assert len(room.frames) == 500
+    # 4 s in, before the losses; and 12 s, among them.
+    assert delays_ms[200] < 50
+    assert 90 < delays_ms[600] < 150
+    sound.stop()
+
+
 async def test_a_hole_is_given_up_without_any_further_packet() -> None:
     asked = asyncio.Event()
 
@@ -280,7 +317,7 @@ async def test_closing_in_the_middle_of_a_picture_callback_is_safe(room: Room) -
     assert room.number("frames") == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from((102, 103, 230, 231)), st.binary(max_size=40)), max_size=30))
 def test_random_packets_never_raise(packets: list[tuple[bool, int, bytes]]) -> None:
     async def receive() -> None:

@@ -15,14 +15,19 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
 
 from appliance.errors import UplinkError
 from appliance.rtp import sdp
 from appliance.rtp.peer import IceConfig, IceServerConfig, Peer
+from appliance.settings import IceServer, Network, Settings
+from appliance.uplink.factory import ice_config, open_session
 
 from .rtp_fakes import picture
+from .whip_endpoint import Reply, ScriptedEndpoint, meeting
+from .whip_fakes import Heard
 
-pytestmark = pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed (make setup)")
+pytestmark = pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed (tools/setup test)")
 
 
 def certificate(folder: Path) -> Path:
@@ -127,6 +132,74 @@ async def test_media_flow_through_the_relay_alone(url: str, tmp_path: Path, monk
             assert sender.numbers()["path"] == "relay"
         finally:
             await asyncio.gather(sender.close(), receiver.close())
+
+
+async def test_any_turn_server_that_answers_will_do(tmp_path: Path) -> None:
+    async with coturn(tmp_path) as (plain, _, _):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            urls = (f"turn:127.0.0.1:{silent.getsockname()[1]}", f"turn:127.0.0.1:{plain}?transport=tcp")
+            servers = tuple(IceServerConfig(url, "u", "p") for url in urls)
+            sender, receiver = (
+                Peer(IceConfig(servers, relay_only=True), loopback=True),
+                Peer(IceConfig(), loopback=True),
+            )
+            try:
+                sender.add_senders()
+                await sender.accept_answer(await receiver.answer(await sender.create_offer(), direction="receive"))
+                await asyncio.gather(sender.wait_connected(5), receiver.wait_connected(5))
+                assert sender.numbers()["path"] == "relay"
+            finally:
+                await asyncio.gather(sender.close(), receiver.close())
+
+
+async def test_of_two_turn_servers_that_answer_the_first_is_preferred(tmp_path: Path) -> None:
+    async with coturn(tmp_path) as (plain, _, _):
+        urls = (f"turn:127.0.0.1:{plain}?transport=tcp", f"turn:127.0.0.1:{plain}")
+        peer = Peer(IceConfig(tuple(IceServerConfig(url, "u", "p") for url in urls), relay_only=True), loopback=True)
+        try:
+            peer.add_senders()
+            first, second = sdp.parse(await peer.create_offer()).candidates()
+            assert first.priority > second.priority > 0
+        finally:
+            await peer.close()
+
+
+async def test_relay_only_of_the_settings_holds_in_a_whole_session(tmp_path: Path) -> None:
+    async with coturn(tmp_path) as (plain, _, _):
+        network = Network(
+            ice_servers=(IceServer(url=f"turn:127.0.0.1:{plain}", username="u", credential=SecretStr("p")),),
+            relay_only=True,
+        )
+        async with ScriptedEndpoint() as server:
+            for path in ("/whip", "/whep"):
+                server.on("POST", path, Reply(503))
+            session = open_session(
+                meeting(server.url("/whip"), server.url("/whep")), Settings(network=network), Heard()
+            )
+            with pytest.raises(UplinkError):
+                await session.run()
+            offers = [request.body for request in server.seen("POST")]
+            assert offers, "the first refusal ends both legs"
+            for offer in offers:
+                assert {candidate.kind for candidate in sdp.parse(offer).candidates()} == {"relay"}
+
+
+def test_all_servers_of_the_settings_are_used_and_no_others() -> None:
+    urls = ("stun:stun.example", "turn:turn.example?transport=udp", "turns:turn.example?transport=tcp")
+    servers = tuple(
+        IceServer(url=url) if url.startswith("stun") else IceServer(url=url, username="u", credential=SecretStr("p"))
+        for url in urls
+    )
+    config = ice_config(Network(ice_servers=servers, relay_only=True))
+    assert config.relay_only
+    assert [(server.url, server.username, server.credential) for server in config.servers] == [
+        (urls[0], None, None),
+        (urls[1], "u", "p"),
+        (urls[2], "u", "p"),
+    ]
+    assert not ice_config(Network(ice_servers=servers)).relay_only
+    assert ice_config(Network()).servers == ()
 
 
 async def test_a_wrong_password_is_said_so(tmp_path: Path) -> None:

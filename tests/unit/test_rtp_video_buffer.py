@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.rtp import packetize
 from appliance.rtp.depacketize import MAX_UNIT_BYTES
-from appliance.rtp.video_buffer import MAX_HELD, VideoBuffer
+from appliance.rtp.video_buffer import LEAST_TAIL_NS, MAX_HELD, VideoBuffer
 
 from .rtp_fakes import PPS, SPS, START, picture
 from .rtp_line import MS, Line
@@ -58,7 +58,7 @@ def test_lost_packets_are_repaired(loss: float, one_way_ms: float) -> None:
     assert line.slowest_ms < 300 + 2 * one_way_ms
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     loss=st.floats(0, 0.6),
@@ -80,8 +80,8 @@ def test_whatever_the_line_does_pictures_are_whole_ordered_and_decodable(
     # After the trouble the picture is back.
     assert line.indices
     assert line.indices[-1] == 89
-    # A hole is waited for 300 ms; the picture behind it may have waited for the end of the one before.
-    assert line.slowest_ms < 600 + one_way + jitter + 100
+    # A hole is waited for 600 ms at most; the picture behind it may have waited for the end of the one before.
+    assert line.slowest_ms < 600 + 500 + one_way + jitter
 
 
 def test_a_lost_end_of_a_picture_is_asked_for_without_a_later_packet() -> None:
@@ -89,13 +89,26 @@ def test_a_lost_end_of_a_picture_is_asked_for_without_a_later_packet() -> None:
     parts = stream(1)
     for part in parts[:-1]:
         buffer.insert(*part, 0)
-    assert buffer.next_ns() == 60 * MS
-    buffer.poll(60 * MS)
-    asked_at = buffer.next_ns()
-    assert asked_at is not None
-    assert buffer.due(asked_at) == [parts[-1][0]]
+    wake = buffer.next_ns()
+    assert wake is not None
+    assert 55 * MS < wake <= 60 * MS
+    buffer.poll(wake)
+    assert buffer.due(wake) == [parts[-1][0]]
     assert len(buffer.insert(*parts[-1], 90 * MS, repaired=True)) == 1
     assert buffer.next_ns() is None
+
+
+def test_where_packets_follow_closely_a_lost_end_is_noticed_before_the_next_picture() -> None:
+    line = Line(seed=4, fate=lambda rng: [0.0], frames=200).run()
+    assert line.buffer.tail_ns == LEAST_TAIL_NS
+
+
+def test_slow_packets_of_a_picture_are_not_asked_for() -> None:
+    line = Line(seed=5, fate=lambda rng: [rng.uniform(0, 25)], frames=200, packets=3, calm_after=190)
+    line.run()
+    assert line.indices == list(range(200))
+    # Some at first, until their distance is known.
+    assert line.nacked < 40
 
 
 def test_a_picture_that_never_ends_is_given_up_and_a_keyframe_wanted() -> None:
@@ -124,7 +137,7 @@ def test_after_a_hole_is_given_up_the_next_keyframe_is_shown_at_once() -> None:
     shown = [unit for part in parts[:lost] for unit in buffer.insert(*part, 0)]
     shown += [unit for part in parts[lost + 1 :] for unit in buffer.insert(*part, 10 * MS)]
     assert [unit.timestamp for unit in shown] == [0]
-    shown += buffer.poll(310 * MS)
+    shown += buffer.poll(415 * MS)
     assert [unit.timestamp for unit in shown] == [0, 9000]
     assert buffer.gaps_given_up == 1
     assert not buffer.wants_keyframe
@@ -215,7 +228,7 @@ def test_padding_and_empty_keepalives_are_no_holes() -> None:
     assert buffer.next_ns() is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(

@@ -13,6 +13,7 @@ from appliance.capture.annexb import NAL_IDR, nal_units
 from appliance.errors import DeviceError
 from appliance.media import timecode
 from appliance.media.clock import MediaClock
+from appliance.media.timecode import Luma
 from appliance.media.values import EncodedFrame
 from appliance.playout import screen as screen_module
 from appliance.playout.picture_decoder import DecodedPicture, PictureDecoder
@@ -220,7 +221,7 @@ async def _decode(frames: list[EncodedFrame]) -> tuple[list[DecodedPicture], Pic
     return pictures, decoder
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(0, 5000), st.binary(min_size=1, max_size=40), st.booleans()),
@@ -263,3 +264,13 @@ def test_a_card_tells_problem_and_cure_and_what_is_off() -> None:
 def test_long_names_and_odd_letters_fit_on_the_card() -> None:
     for name in ("Ủy ban nhân dân " * 6, "", "会議", "a\u0301" * 30):
         draw_card({**SCENE, "state": "joining", "title": name}, name, "vi")
+
+
+def test_no_name_runs_over_the_clock_or_out_of_the_card() -> None:
+    def luma(name: str) -> Luma:
+        return luma_of(draw_card({**SCENE, "state": "joining", "title": name + "M"}, name, "vi", "08:00"))
+
+    wide, short = luma("W" * 63), luma("X")
+    assert (wide[60:140, 1050:] == short[60:140, 1050:]).all(), "the clock"
+    assert (wide[:, 1201:] == short[:, 1201:]).all(), "the right margin"
+    assert (wide[60:140, 900:1030] != short[60:140, 900:1030]).any()

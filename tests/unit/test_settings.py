@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance import settings_file
@@ -193,7 +193,7 @@ def test_a_full_card_is_told_and_the_old_settings_stay(tmp_path: Path, monkeypat
     assert not list(tmp_path.glob("*.new"))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(st.binary(max_size=400) | st.text(max_size=200).map(str.encode))
 def test_whatever_stands_in_the_file_the_unit_starts(tmp_path: Path, content: bytes) -> None:
     for old in tmp_path.iterdir():
@@ -202,7 +202,7 @@ def test_whatever_stands_in_the_file_the_unit_starts(tmp_path: Path, content: by
     assert load(tmp_path).settings.unit.name
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(st.integers(0, 10_000), st.integers(0, 7))
 def test_a_flipped_bit_never_costs_the_settings(tmp_path: Path, at: int, bit: int) -> None:
     save(tmp_path, OLD)

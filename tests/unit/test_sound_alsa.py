@@ -1,5 +1,6 @@
 """Sound cards: real libasound through its user-space plug-ins, and what only a card does through a fake of it."""
 
+import errno
 import subprocess
 import sys
 import threading
@@ -277,6 +278,39 @@ def test_an_underrun_is_counted_and_playing_goes_on(clock: TurnedClock, card: Fa
     assert heard_ns == clock.now_ns() + BLOCK_NS
     assert card.pcm is not None
     assert bytes(card.pcm.written[-2 * BLOCK_BYTES :]) == SILENCE + b"\x01\x00" * BLOCK_SAMPLES
+
+
+def test_a_machine_that_is_too_busy_to_recover_at_once_has_a_speaker_all_the_same(
+    clock: TurnedClock, card: FakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pcm = PlaybackPcm("hw:CARD=Fake", clock, card.open)
+    pcm.write(SILENCE)
+    assert card.pcm is not None
+    real, stalls = card.pcm.write, 3
+
+    def stalled(data: bytes) -> int:
+        nonlocal stalls
+        if stalls:
+            stalls -= 1
+            clock.turn(300)
+        return real(data)
+
+    monkeypatch.setattr(card.pcm, "write", stalled)
+    heard_ns = pcm.write(b"\x01\x00" * BLOCK_SAMPLES)
+    assert pcm.xruns > 1
+    assert heard_ns == clock.now_ns() + BLOCK_NS
+    assert bytes(card.pcm.written[-2 * BLOCK_BYTES :]) == SILENCE + b"\x01\x00" * BLOCK_SAMPLES
+
+
+def test_a_card_that_underruns_for_ever_is_missing(
+    clock: TurnedClock, card: FakeCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pcm = PlaybackPcm("hw:CARD=Fake", clock, card.open)
+    pcm.write(SILENCE)
+    assert card.pcm is not None
+    monkeypatch.setattr(card.pcm, "write", lambda data: -errno.EPIPE)
+    with pytest.raises(DeviceError, match="does not play on"):
+        pcm.write(SILENCE)
 
 
 def test_a_speaker_that_is_pulled_is_missing(clock: TurnedClock, card: FakeCard) -> None:

@@ -89,7 +89,6 @@ async def test_a_speaker_that_is_put_back_plays_again(card: FakeCard) -> None:
         far,
         clock,
         volume_percent=100,
-        on_played=lambda pts_ns, heard_ns: None,
         on_heard=lambda samples, heard_ns: None,
         on_problem=lambda: None,
     )
@@ -126,6 +125,8 @@ def sound_server(tmp_path: Path) -> Iterator[Path]:
         "load-module module-null-sink sink_name=room rate=48000 channels=2\n"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    # Otherwise both ends leave a folder in /tmp.
+    environment["PULSE_RUNTIME_PATH"] = str(tmp_path / "pulse")
     command = ["pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "-n", "-F", str(script), "--log-level=error"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as server:
         config = tmp_path / "asoundrc"
@@ -143,8 +144,8 @@ def sound_server(tmp_path: Path) -> Iterator[Path]:
 async def test_what_the_speaker_plays_is_recorded_by_the_microphone_at_the_time_both_say(
     sound_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("HOME", "XDG_RUNTIME_DIR"):
-        monkeypatch.setenv(name, str(tmp_path))
+    for name, folder in (("HOME", tmp_path), ("XDG_RUNTIME_DIR", tmp_path), ("PULSE_RUNTIME_PATH", tmp_path / "pulse")):
+        monkeypatch.setenv(name, str(folder))
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(sound_server))
     await until(lambda: (tmp_path / "native").exists())
     sound = speech(20)

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import wave
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,10 @@ import pytest
 from appliance.errors import DeviceError
 from appliance.media.clock import MediaClock
 from appliance.media.values import BLOCK_NS, SILENCE, AudioBlock
+from appliance.playout import speaker as speaker_module
 from appliance.playout import speaker_file
+from appliance.playout.far_sound import FarSound
+from appliance.playout.speaker import Speaker
 from appliance.playout.speaker_factory import open_speaker
 from appliance.playout.speaker_file import FileSink
 from appliance.playout.speaker_null import NullSink
@@ -98,6 +103,114 @@ async def test_a_file_at_its_limit_begins_anew(tmp_path: Path, monkeypatch: pyte
     with wave.open(str(tmp_path / "out.wav")) as file:
         assert 0 < file.getnframes() <= 5 * 960
     assert (tmp_path / "out.wav").stat().st_size <= 44 + 5 * len(SILENCE)
+
+
+async def record(path: Path, level: int, blocks: int = 30) -> None:
+    async with FileSink(path, MediaClock()) as sink:
+        for _ in range(blocks):
+            await sink.play(AudioBlock(level.to_bytes(2, "little") * 960, 0))
+
+
+def levels_of(path: Path) -> list[int]:
+    with wave.open(str(path)) as file:
+        return list(file.readframes(10_000_000)[::1920])
+
+
+async def test_a_recording_goes_on_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    await record(tmp_path / "out.wav", 1)
+    await record(tmp_path / "out.wav", 2)
+    assert levels_of(tmp_path / "out.wav") == [1] * 30 + [2] * 30
+    assert (tmp_path / "out.wav").stat().st_size == 44 + 60 * len(SILENCE)
+
+
+async def test_a_recording_goes_on_after_a_kill_where_its_header_ends(tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    await record(path, 1)
+    with path.open("ab") as file:
+        file.write(b"\x77" * 5001)
+    await record(path, 2)
+    assert levels_of(path) == [1] * 30 + [2] * 30
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound" * 100, b"\xff" * 44, speaker_file.wav_header(5000)])
+async def test_what_is_no_whole_recording_begins_anew(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "out.wav"
+    path.write_bytes(content)
+    await record(path, 3)
+    assert levels_of(path) == [3] * 30
+
+
+class SmallDisk:
+    """A file system with room for so many bytes of one file."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+        self.room = room
+        pwrite, allocate = os.pwrite, os.posix_fallocate
+
+        def write(descriptor: int, data: bytes, offset: int) -> int:
+            self._check(offset + len(data))
+            return pwrite(descriptor, data, offset)
+
+        def reserve(descriptor: int, offset: int, length: int) -> None:
+            self._check(offset + length)
+            allocate(descriptor, offset, length)
+
+        monkeypatch.setattr(speaker_file.os, "pwrite", write)
+        monkeypatch.setattr(speaker_file.os, "posix_fallocate", reserve)
+
+    def _check(self, end: int) -> None:
+        if end > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_a_full_disk_is_one_problem_until_there_is_room_and_costs_nothing_recorded_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speaker_file, "_CHUNK_BYTES", 2 * len(SILENCE))
+    monkeypatch.setattr(speaker_module, "REOPEN_BLOCKS", 2)
+    path, clock = tmp_path / "out.wav", MediaClock()
+    disk = SmallDisk(monkeypatch, 44 + 1_000_000)
+    opened, problems = 0, []
+
+    def open_sink() -> FileSink:
+        nonlocal opened
+        opened += 1
+        return FileSink(path, clock)
+
+    def answer(heard_ns: int) -> bool:
+        asyncio.get_running_loop().call_soon(far.answer, b"\x05\x00" * 960, heard_ns)
+        return True
+
+    far = FarSound(answer, clock)
+    speaker = Speaker(
+        open_sink,
+        far,
+        clock,
+        volume_percent=100,
+        on_heard=lambda samples, heard_ns: None,
+        on_problem=lambda: problems.append(speaker.problem and speaker.problem.problem),
+    )
+
+    async def until(seen: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not seen():
+                await asyncio.sleep(0.01)
+
+    playing = asyncio.create_task(speaker.run())
+    try:
+        await until(lambda: path.exists() and len(levels_of(path)) > 4)
+        disk.room = 44 + len(levels_of(path)) * len(SILENCE)
+        await until(lambda: opened >= 5)
+        recorded = len(levels_of(path))
+        assert recorded > 4
+        assert problems == ["speaker-missing"]
+        disk.room = 10_000_000
+        await until(lambda: len(levels_of(path)) > recorded + 4)
+        assert problems == ["speaker-missing", None]
+    finally:
+        playing.cancel()
+        with suppress(asyncio.CancelledError):
+            await playing
 
 
 @pytest.mark.parametrize("where", ["no/such/folder/out.wav", ".", "pipe"])

@@ -6,13 +6,15 @@ import wave
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from appliance.capture.audio_factory import open_microphone
-from appliance.capture.file_audio import FileAudioSource, looped_blocks
+from appliance.capture.file_audio import FileAudioSource, _frames, looped_blocks
 from appliance.capture.tone import ToneSource
 from appliance.errors import DeviceError
 from appliance.media.clock import MediaClock
@@ -114,6 +116,42 @@ def test_a_damaged_file_plays_as_far_as_it_can(tmp_path: Path) -> None:
     raw[len(raw) // 2 : len(raw) // 2 + 3000] = bytes(3000)
     path.write_bytes(raw[: -len(raw) // 5])
     assert np.abs(samples_of(looped_blocks(path), 400)).max() > 1000
+
+
+class Damaged:
+    """A packet that a decoder refuses."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self._error = error
+
+    def decode(self) -> list[Any]:
+        raise self._error(1, "Operation not permitted")
+
+
+class Film:
+    """A container with real packets, and damaged ones among them."""
+
+    def __init__(self, path: Path, *damaged: Damaged) -> None:
+        with av.open(str(path)) as container:
+            self._packets = list(container.demux(container.streams.audio[0]))
+        self._damaged = damaged
+        self.streams = SimpleNamespace(audio=[None])
+
+    def demux(self, track: object) -> Iterator[Any]:
+        return iter((*self._packets[:2], *self._damaged, *self._packets[2:-1]))
+
+
+@pytest.mark.parametrize("error", [av.error.PermissionError, av.error.InvalidDataError, av.error.BlockingIOError])
+def test_damage_in_the_middle_is_left_out_whatever_ffmpeg_calls_it(error: type[Exception], tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "speech.wav", speech(2))
+    whole, damaged = (sum(f.samples for f in _frames(Film(path, *packets))) for packets in ([], [Damaged(error)] * 40))
+    assert damaged == whole > SAMPLE_RATE
+
+
+def test_a_track_that_is_damage_alone_ends(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "speech.wav", speech(2))
+    film = Film(path, *[Damaged(av.error.PermissionError)] * 5000)
+    assert 0 < sum(frame.samples for frame in _frames(film)) < SAMPLE_RATE
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a sound file" * 500, b"RIFF\xff\xff\xff\xffWAVEfmt "])

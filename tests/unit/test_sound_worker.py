@@ -129,10 +129,6 @@ async def test_sound_is_pulled_20_to_40_ms_before_it_is_heard() -> None:
         assert [b - a for a, b in pairwise(heard)].count(BLOCK_NS) >= len(heard) - 3
         ahead = sorted(heard_ns - asked_ns for asked_ns, heard_ns in engine.pulls)
         assert 10_000_000 < ahead[len(ahead) // 2] <= 21_000_000
-        played = engine.of("played")
-        assert len(played) >= 5
-        # The engine said: captured 100 ms before it is heard.
-        assert all(abs(report["heard_ns"] - report["pts_ns"] - 100_000_000) < 1_000_000 for report in played)
         assert engine.status["out_level_dbfs"] == pytest.approx(-12.0, abs=0.1)
 
 

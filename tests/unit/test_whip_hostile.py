@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.errors import NegotiationFailed, UplinkError
@@ -123,7 +123,7 @@ async def test_a_connection_closed_between_post_and_delete_is_made_anew() -> Non
 @given(
     status=st.integers(200, 599), kind=st.text(max_size=30), body=st.binary(max_size=200), location=st.text(max_size=40)
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 def test_any_answer_is_a_success_or_an_uplink_error(status: int, kind: str, body: bytes, location: str) -> None:
     def clean(text: str) -> bytes:
         return text.replace("\r", "").replace("\n", "").encode()

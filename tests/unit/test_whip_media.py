@@ -11,7 +11,7 @@ import pytest
 
 from appliance.errors import MediaLost, NegotiationFailed
 from appliance.media.values import BLOCK_NS, SILENCE, AudioBlock, EncodedFrame
-from appliance.settings import Network
+from appliance.settings import Settings
 from appliance.uplink.factory import open_session
 from appliance.uplink.session import Session
 
@@ -37,7 +37,7 @@ class Running:
     def __init__(self, mcu: StockMcu) -> None:
         self.heard = Heard()
         config = meeting(mcu.server.url("/whip"), mcu.server.url("/whep"))
-        self.session: Session = open_session(config, Network(), self.heard)
+        self.session: Session = open_session(config, Settings(), self.heard)
         self.job = asyncio.ensure_future(self.session.run())
 
     async def live(self) -> None:

@@ -9,7 +9,7 @@ from appliance.uplink.probe import probe
 from .whip_endpoint import RawServer, Reply, ScriptedEndpoint, meeting
 
 
-async def test_options_and_head_are_sent_without_the_token_and_tell_what_the_server_speaks() -> None:
+async def test_options_and_head_are_sent_with_the_token_and_tell_what_the_server_speaks() -> None:
     links = [("Accept-Post", "text/plain, application/sdp"), ("Link", "<stun:s.vn>; rel=ice-server")]
     async with ScriptedEndpoint() as server:
         server.on("OPTIONS", "/whip", Reply(200, links))
@@ -18,7 +18,7 @@ async def test_options_and_head_are_sent_without_the_token_and_tell_what_the_ser
         assert (whip.speaks_sdp, whep.speaks_sdp) == (True, True)
         assert [ice.url for ice in whip.ice_servers] == ["stun:s.vn"]
         assert [request.method for request in server.requests] == ["OPTIONS", "HEAD"]
-        assert all("Authorization" not in request.headers for request in server.requests)
+        assert [request.headers["Authorization"] for request in server.requests] == ["Bearer secret"] * 2
 
 
 @pytest.mark.parametrize("status", [204, 401, 404, 405, 500])

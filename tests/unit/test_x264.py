@@ -178,3 +178,13 @@ def test_the_level_is_true_for_the_size(width: int, height: int, fps: int, level
     assert frame is not None
     sps = next(unit for unit in nal_units(frame.data) if unit[0] & 0x1F == NAL_SPS)
     assert sps[3] == level
+
+
+def test_the_stream_says_what_its_colours_are() -> None:
+    frame = Recording(800_000).record(0.1)[0]
+    decoder: Any = av.CodecContext.create("h264", "r")
+    decoder.thread_type = "SLICE"
+    (picture,) = decoder.decode(av.Packet(frame.data))
+    # BT.601's matrix in limited range, BT.709's primaries and transfer (H.264 tables E-3 to E-5).
+    assert (picture.colorspace, picture.color_range) == (6, 1)
+    assert (decoder.color_primaries, decoder.color_trc) == (1, 1)

@@ -1,6 +1,7 @@
 """Stand-ins for the media peers of a session, moved by the test; and an engine that remembers what it was told."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,12 @@ class FakeStream:
 
     def on_frame(self, callback: Callable[[EncodedFrame], None]) -> None:
         self.frame = callback
+
+    def wait_for_picture(self, wanted_delay_ns: Callable[[], int | None]) -> None:
+        self.picture_delay_ns = wanted_delay_ns
+
+    def wanted_delay_ns(self) -> int | None:
+        return 25_000_000
 
     def on_keyframe(self, callback: Callable[[], None]) -> None:
         self.keyframe = callback
@@ -63,6 +70,8 @@ class FakePeer:
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.closings = 0
         self.reject = False
+        self.last_heard_ns = 0
+        self.answers = True
 
     def add_senders(self) -> tuple[FakeStream, FakeStream]:
         return self.video, self.audio
@@ -77,8 +86,8 @@ class FakePeer:
         if self.reject:
             raise NegotiationFailed("the answer is of no use")
 
-    async def answer(self, _: str, *, direction: str) -> str:
-        assert direction == "receive"
+    async def answer(self, _: str, *, direction: str, whole: bool) -> str:
+        assert (direction, whole) == ("receive", True)
         return ANSWER
 
     async def wait_connected(self, _: float) -> None:
@@ -89,6 +98,14 @@ class FakePeer:
 
     async def close(self) -> None:
         self.closings += 1
+
+    @property
+    def path(self) -> tuple[str, str] | None:
+        return ("127.0.0.1", "127.0.0.1")
+
+    def probe(self, *, afresh: bool = False) -> None:
+        if self.answers:
+            self.last_heard_ns = time.monotonic_ns()
 
     def numbers(self) -> dict[str, Any]:
         return {"path": "host"}
@@ -105,6 +122,7 @@ class Heard:
         self.bps: list[int] = []
         self.holds: list[int] = []
         self.losses: list[UplinkError] = []
+        self.silences: list[bool] = []
 
     def lost(self, error: UplinkError) -> None:
         self.losses.append(error)
@@ -112,6 +130,9 @@ class Heard:
     def connected(self) -> None:
         self.times_connected += 1
         self.live.set()
+
+    def far_silent(self, silent: bool) -> None:
+        self.silences.append(silent)
 
     def far_video(self, frame: EncodedFrame) -> None:
         self.frames.append(frame)
