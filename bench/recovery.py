@@ -37,6 +37,7 @@ SOUND_GAP_BLOCKS = 10
 _QUIET = 100.0  # mean square; the fan of the source is far above
 SETTLED_S = 3.0
 LIMIT_S = 30.0
+_HEAD = "| case | picture s | sound s | promised s | told after s | reconnects | problems |\n" + "| --- " * 7 + "|"
 
 
 class Scene:
@@ -139,8 +140,7 @@ async def a_scene(folder: Path, *, nat: bool = False) -> AsyncIterator[Scene]:
         (engine, *_), client = await start_bridge_point(plan, parts, [mcu.program])
         scene = Scene(line, plan, client, engine, mcu)
         await client.ask("join")
-        began_ns = time.monotonic_ns()
-        await back_after(scene, began_ns)
+        await back_after(scene, time.monotonic_ns())
         following = asyncio.ensure_future(scene.follow())
         try:
             yield scene
@@ -153,7 +153,6 @@ async def back_after(scene: Scene, moment_ns: int, limit_s: float = LIMIT_S) -> 
     """Wait until picture and sound are back to stay; seconds from the moment on for each."""
 
     async def both() -> tuple[int, int] | None:
-        # Reading the records costs more than a look at the clock.
         await asyncio.sleep(0.3)
         picture_ns = scene.picture_back_ns(moment_ns)
         sound_ns = scene.sound_back_ns(moment_ns) if picture_ns is not None else None
@@ -286,8 +285,7 @@ def main() -> None:
     args = parser.parse_args()
     rows: list[Row] = []
     if not args.json:
-        print("| case | picture s | sound s | promised s | told after s | reconnects | problems told |")
-        print("| --- | --- | --- | --- | --- | --- | --- |")
+        print(_HEAD)
     for case in [CASES[name] for name in args.case or CASES]:
         for _ in range(args.runs):
             rows.append(asyncio.run(run(case)))

@@ -11,6 +11,7 @@ from .whip import WhipResource
 
 # ICE and DTLS after the answer; a lossy line may need several handshake retransmissions.
 CONNECT_S = 10.0
+TELL_S = 0.2
 
 
 async def all_of(*works: Awaitable[None]) -> None:
@@ -24,6 +25,18 @@ async def _until_closed(peer: Peer) -> None:
     """Stay as long as the connection does."""
     reason = await peer.wait_closed()
     raise MediaLost(f"the MCU closed the connection ({reason})")
+
+
+async def _part(peer: Peer, resource: WhipResource | WhepResource) -> None:
+    """DELETE first, where the MCU is quick: one that hears DTLS end before would take it for a failure of ours."""
+    telling = asyncio.ensure_future(resource.close())
+    try:
+        await asyncio.wait((telling,), timeout=TELL_S)
+    except asyncio.CancelledError:
+        telling.cancel()
+        await peer.close()
+        raise
+    await all_of(peer.close(), telling)
 
 
 class SendLeg:
@@ -46,9 +59,9 @@ class SendLeg:
         await _until_closed(self.peer)
 
     async def close(self) -> None:
-        """End both ends of it; media stop at once, the MCU is told meanwhile."""
+        """End both ends of it; nothing more is sent from now on."""
         self.is_up.clear()
-        await all_of(self.peer.close(), self._resource.close())
+        await _part(self.peer, self._resource)
 
 
 class ReceiveLeg:
@@ -87,4 +100,4 @@ class ReceiveLeg:
 
     async def close(self) -> None:
         self.is_up.clear()
-        await all_of(self.peer.close(), self._resource.close())
+        await _part(self.peer, self._resource)

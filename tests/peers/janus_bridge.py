@@ -79,10 +79,11 @@ class Door:
         offer = await request.text()
         handle = await self._janus.attach()
         joined = await handle.ask({"request": "join", "ptype": "publisher", "room": ROOM})
-        self._publisher = joined["plugindata"]["data"]["id"]
         reply = await handle.ask(
             {"request": "publish", "audiocodec": "opus", "videocodec": "h264"}, {"type": "offer", "sdp": offer}
         )
+        # Not before there is something to subscribe to.
+        self._publisher = joined["plugindata"]["data"]["id"]
         return self._session(handle, 201, reply["jsep"]["sdp"])
 
     async def subscribe(self, request: web.Request) -> web.Response:
