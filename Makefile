@@ -1,6 +1,6 @@
 # make demo   a meeting on this machine: lab MCU, two bridge points, no hardware needed
 # make test   every test; peers that this distribution lacks are skipped and counted
-.PHONY: demo test lint bench line setup fix hwtest
+.PHONY: demo test lint bench line recovery setup fix hwtest
 PYTHON := .venv/bin/python
 
 setup:
@@ -33,6 +33,11 @@ LINES := clean loss2 loss5 burst5 loss10 500kbit
 line:
 	@tools/setup bench
 	@for line in $(LINES); do $(PYTHON) -m bench.line --profile $$line $(ARGS) || exit 1; echo; done
+
+# How soon picture and sound are back after cuts, a new address, an MCU's restart (docs/recovery.md); needs root.
+recovery:
+	@tools/setup test
+	$(PYTHON) -m bench.recovery $(ARGS)
 
 hwtest:
 	@tools/setup test

@@ -18,6 +18,7 @@ from .board.presses import HoldOff
 from .control.server import ControlServer
 from .errors import ControlError, DeviceError
 from .intent import Intent, IntentFile
+from .media_care import MediaCare
 from .meeting import Meeting
 from .minutes.keeper import Minutes
 from .minutes.segments import FOLDER as MINUTES_FOLDER
@@ -30,6 +31,8 @@ from .state_folder import held
 from .supervisor import Backoff, Supervisor
 from .uplink.factory import open_session
 from .uplink.ghosts import Ghosts
+from .uplink.line import Line
+from .uplink.network import NetworkWatch
 from .uplink.session import Session
 
 log = logging.getLogger(__name__)
@@ -71,16 +74,31 @@ class Engine:
         self._saving: set[asyncio.Task[None]] = set()
         self._is_saved = True
         self._presses = HoldOff(now)
+        self._network = NetworkWatch()
+        self._line = Line(self._network)
         self._meeting = Meeting(
-            store, self._supervisor, {meeting.id: meeting for meeting in settings.meetings}, self._open_session
+            store,
+            self._supervisor,
+            {meeting.id: meeting for meeting in settings.meetings},
+            self._open_session,
+            network_changed=self._network.changed,
         )
         self._router = MediaRouter(settings, store, lambda: self._meeting.session, options.tap_dir)
         self._router.on_session(self._meeting.connected, self._meeting.lost)
+        self._care = MediaCare(
+            store,
+            self._router,
+            lambda: self._meeting.session,
+            self._meeting.renew,
+            promises_sound=settings.audio.source == "alsa",
+        )
         self._minutes = Minutes(store, options.state_dir / MINUTES_FOLDER)
         self._board: GpioBoard | None = None
 
     def _open_session(self, meeting: MeetingSettings) -> Session:
-        return open_session(meeting, self._settings, self._router, self._ghosts)
+        return open_session(
+            meeting, self._settings, self._router, self._ghosts, self._line, carried_bps=self._router.carried_bps
+        )
 
     async def run(self) -> None:
         """Run until cancelled; a meeting that stands is left with a goodbye, and kept as the intent."""
@@ -88,9 +106,11 @@ class Engine:
         async with AsyncExitStack() as parts:
             await parts.enter_async_context(ControlServer(self._options.socket_path, self, self._store))
             await self._open_board(parts)
+            await parts.enter_async_context(self._network)
             async with asyncio.TaskGroup() as jobs:
                 jobs.create_task(self._router.run(self._supervisor))
                 jobs.create_task(self._meeting.run())
+                jobs.create_task(self._care.run())
                 jobs.create_task(self._show_lights())
                 jobs.create_task(self._count())
                 jobs.create_task(self._keep_saved())
@@ -135,6 +155,7 @@ class Engine:
             session = self._meeting.session
             self._store.set_numbers("session", session.numbers() if session is not None else {})
             self._router.withdraw_worker_problem(CALM_S)
+            self._router.look_at_line(session.numbers() if session is not None else {})
 
     def _remember(self, **changes: Any) -> None:
         intent = replace(self._intent, **changes)

@@ -42,6 +42,10 @@ class UplinkError(ApplianceError):
         self.problem = problem
 
 
+class Unreachable(UplinkError):  # noqa: N818
+    """Nothing of the MCU answers: the line is down, or the MCU is. Asking again soon costs nobody anything."""
+
+
 class CredentialsRejected(UplinkError):  # noqa: N818  the trade's word
     """The MCU does not accept our token: trying again at once would only lock us out."""
 

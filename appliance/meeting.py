@@ -8,16 +8,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from . import settings as settings_module
-from .errors import ControlError, UplinkError
+from .errors import ControlError, Unreachable, UplinkError
 from .state import MeetingState, MeetingStatus, StateStore
 from .supervisor import Backoff, Supervisor
 from .uplink.session import Session
 
 log = logging.getLogger(__name__)
 
-SESSION_PROBLEMS = ("mcu-unreachable", "mcu-credentials", "mcu-answer", "mcu-busy", "connection-lost", "far-silent")
+SESSION_PROBLEMS = (
+    "no-network",
+    "mcu-unreachable",
+    "mcu-credentials",
+    "mcu-answer",
+    "mcu-busy",
+    "connection-lost",
+    "far-silent",
+)
 # What no patience cures: the MCU refuses us, and a person must act.
 REFUSALS = ("mcu-credentials", "mcu-answer")
+
+# Between tries at an MCU that does not answer at all; each try knocks for some seconds.
+NEAR = Backoff(base_s=1.0, cap_s=1.0)
+AFTER_CHANGE_S = 0.3
 
 
 class Meeting:
@@ -31,6 +43,7 @@ class Meeting:
         open_session: Callable[[settings_module.Meeting], Session],
         *,
         backoff: Backoff | None = None,
+        network_changed: Callable[[], Awaitable[None]] | None = None,
         steady_s: float = 10.0,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -41,6 +54,7 @@ class Meeting:
         self._meetings = meetings
         self._open_session = open_session
         self._backoff = backoff or Backoff()
+        self._network_changed = network_changed
         self._steady_s = steady_s
         self._now = now
         self._sleep = sleep
@@ -97,8 +111,10 @@ class Meeting:
     def connected(self) -> None:
         """The session's word that media flows."""
         if self.session is not None and self.status.state is not MeetingState.LIVE:
+            # A session that fell silent may come back by itself: for the room that is the same as a new one.
+            returned = self.status.state is MeetingState.REJOINING and self._live_since is not None
             self._live_since = time.monotonic()
-            self._become(MeetingState.LIVE, attempts=0)
+            self._become(MeetingState.LIVE, attempts=0, reconnects=self.status.reconnects + returned)
             self._store.clear_problem(*SESSION_PROBLEMS)
 
     def lost(self, error: UplinkError) -> None:
@@ -106,6 +122,11 @@ class Meeting:
         if self.session is not None and self.status.state is MeetingState.LIVE:
             self._store.raise_problem(error.problem, str(error))
             self._become(MeetingState.REJOINING)
+
+    def renew(self, error: UplinkError) -> None:
+        """Take a new session in place of one that is live and does not do what it should."""
+        if self.session is not None and self.status.state is MeetingState.LIVE:
+            self.session.end(error)
 
     # the job
 
@@ -154,10 +175,32 @@ class Meeting:
             live_s = self._live_s()
             if live_s >= self._steady_s:
                 attempt = 0
-            delay = self._backoff.delay_s(attempt, self._rng, error.retry_after_s)
-            attempt += 1
+            if isinstance(error, Unreachable):
+                # Nobody was bothered, so no wait has to grow by it: the line's return is to be noticed at once.
+                delay = NEAR.delay_s(0, self._rng, error.retry_after_s)
+            else:
+                delay = self._backoff.delay_s(attempt, self._rng, error.retry_after_s)
+                attempt += 1
             self._report(error, delay, was_live=live_s > 0)
-            await self._sleep(delay)
+            await self._pause(delay, may_end=not error.retry_after_s)
+
+    async def _pause(self, delay: float, *, may_end: bool) -> None:
+        """Wait; when the network changes meanwhile (a cable, an address, a route), no longer than a moment."""
+        sleeping = asyncio.ensure_future(self._sleep(delay))
+        if self._network_changed is None or not may_end:
+            await sleeping
+            return
+        changed = asyncio.ensure_future(self._network_changed())
+        try:
+            await asyncio.wait((sleeping, changed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken = changed.done() and not sleeping.done()
+            for wait in (sleeping, changed):
+                wait.cancel()
+            await asyncio.gather(sleeping, changed, return_exceptions=True)
+        if woken:
+            # A whole building may have got its network back.
+            await self._sleep(self._rng.uniform(0.0, min(delay, AFTER_CHANGE_S)))
 
     def _live_s(self) -> float:
         """Seconds that the session of now has been live; 0 when it never was."""

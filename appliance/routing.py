@@ -3,18 +3,20 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import ControlError, UplinkError
+from .line_watch import LineWatch
 from .lipsync import PlayoutDelay
 from .media.clock import MediaClock
 from .media.pipe import Kind
 from .media.values import AudioBlock, EncodedFrame
 from .room_sound import RoomSound
+from .scene import scene_of
 from .settings import Settings
-from .state import ApplianceState, MeetingState, StateStore, WorkerState, WorkerStatus
+from .state import MeetingState, StateStore, WorkerState, WorkerStatus
 from .supervisor import Backoff, Supervisor
 from .uplink.session import Session
 from .worker_process import WorkerProcess
@@ -24,9 +26,7 @@ log = logging.getLogger(__name__)
 SNAPSHOT_LIMIT_S = 3.0
 # A worker that failed is told of as a Problem from its third failure in a row; before, the room notices nothing else.
 FAILURES_TO_TELL = 3
-# What a line's estimate leaves for sound and overhead before the picture gets its share.
-SOUND_SHARE_BPS = 64_000
-LEAST_VIDEO_BPS = 64_000
+LEAST_VIDEO_BPS = 32_000
 _QUICK = Backoff(base_s=0.1, cap_s=5.0)
 
 
@@ -53,11 +53,13 @@ class MediaRouter:
         self._lost: Callable[[UplinkError], None] = lambda error: None
         self._delay = PlayoutDelay()
         self._room_sound = RoomSound(self._send_sound, store, settings.audio, MediaClock())
+        self._line_watch = LineWatch()
         self._scene: dict[str, Any] = {}
         self._codes: dict[str, str | None] = {}
         self._snapshots: dict[int, asyncio.Future[bytes]] = {}
         self._snapshot_number = 0
         self._bitrate = settings.video.bitrate_kbps * 1000
+        self._camera_size: tuple[int, int] | None = None
         self.camera = self._worker("camera", self._camera_setup, self._camera_media, self._camera_report)
         self.sound = self._worker("sound", self._sound_setup, self._sound_media, self._sound_report)
         self.screen = self._worker("screen", self._screen_setup, self._screen_media, self._screen_report)
@@ -117,7 +119,10 @@ class MediaRouter:
 
     def bandwidth(self, bps: int) -> None:
         most = self._settings.video.bitrate_kbps * 1000
-        self._set_bitrate(max(LEAST_VIDEO_BPS, min(most, bps - SOUND_SHARE_BPS)))
+        self._set_bitrate(max(LEAST_VIDEO_BPS, min(most, bps)))
+
+    def hold_pictures(self, ms: int) -> None:
+        self.camera.command({"cmd": "hold", "ms": ms})
 
     def session_over(self) -> None:
         """A new session starts from the configured bit rate and knows nothing of the old one's delay."""
@@ -126,10 +131,21 @@ class MediaRouter:
         self.screen.command({"cmd": "sync", "delay_ns": None})
 
     def _set_bitrate(self, bps: int) -> None:
-        # The encoder restarts its rate control at each change: small steps are not worth it.
-        if abs(bps - self._bitrate) * 20 >= self._bitrate:
+        # Small steps are not worth a message; the last one up to the configured rate is.
+        if abs(bps - self._bitrate) * 25 >= self._bitrate or bps == self._settings.video.bitrate_kbps * 1000:
             self._bitrate = bps
             self.camera.command({"cmd": "bitrate", "bps": bps})
+
+    def smaller_size(self) -> tuple[int, int]:
+        """About half the configured picture's width and height: a quarter of the work."""
+        video = self._settings.video
+        return video.width // 4 * 2, video.height // 4 * 2
+
+    def use_camera_size(self, size: tuple[int, int] | None) -> None:
+        """Have the camera worker replaced by one that makes pictures of this size; None: the configured one."""
+        if size != self._camera_size:
+            self._camera_size = size
+            self.camera.replace(f"pictures of {size[0]}x{size[1]} from now on" if size else "whole pictures again")
 
     # what may leave the room
 
@@ -146,12 +162,15 @@ class MediaRouter:
     def _camera_setup(self) -> dict[str, Any]:
         state = self._store.state
         video = self._settings.video.model_dump(mode="json")
-        video["bitrate_kbps"] = self._bitrate // 1000
+        if self._camera_size is not None:
+            # A hardware encoder that gives nothing is out of the question as well.
+            video["width"], video["height"] = self._camera_size
         return {
             "cmd": "configure",
             "unit_name": state.unit_name,
             "language": state.language,
             "video": video,
+            "video_bps": self._bitrate,
             "camera_on": state.camera_on,
         }
 
@@ -287,6 +306,19 @@ class MediaRouter:
         if since.keys() == self._store.state.workers.keys() and max(since.values(), default=0) <= self._now() - calm_s:
             self._store.clear_problem("worker-failing")
 
+    def look_at_line(self, numbers: Mapping[str, Any]) -> None:
+        """Called each second with the session's numbers: tell the room of a line that is too slow for a picture."""
+        match self._line_watch.look(time.monotonic(), numbers):
+            case str(detail):
+                self._store.raise_problem("line-slow", detail)
+            case False:
+                self._store.clear_problem("line-slow")
+
+    @property
+    def carried_bps(self) -> int | None:
+        """What the line carried of late, for a new session to start with."""
+        return self._line_watch.carried_bps(time.monotonic())
+
     def _note_problem(self, part: str, problem: dict[str, Any] | None) -> None:
         """A part has one Problem at a time; its report replaces the one before."""
         code = problem["code"] if problem else None
@@ -296,19 +328,3 @@ class MediaRouter:
         if problem:
             self._store.raise_problem(problem["code"], problem.get("detail", ""))
         self._codes[part] = code
-
-
-def scene_of(state: ApplianceState) -> dict[str, Any]:
-    """What the screen is to show besides the far end's picture."""
-    # The worst, and of those the newest: a screen has room for one.
-    worst = max(state.problems, key=lambda p: (p.text.severity == "fault", p.since_unix_s), default=None)
-    problem = worst.as_dict() if worst is not None else None
-    return {
-        "cmd": "scene",
-        "state": state.meeting.state.value,
-        "title": state.meeting.meeting_name or state.unit_name,
-        "lines": [],
-        "problem": {"cause": problem["cause"], "cure": problem["cure"]} if problem else None,
-        "muted": state.muted,
-        "camera_on": state.camera_on,
-    }

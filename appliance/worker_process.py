@@ -60,6 +60,12 @@ class WorkerProcess:
         pipe = self._pipe
         return pipe is not None and pipe.send_control(message)
 
+    def replace(self, reason: str) -> None:
+        """Have this process end and another take its place: it lives, and does not do its work."""
+        if self._pipe is not None:
+            self._fault = WorkerError(reason)
+            self._gone.set()
+
     async def run(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -113,6 +119,8 @@ class WorkerProcess:
                 await asyncio.wait((gone, exited), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
                 if exited.done():
                     raise WorkerError(f"{self._name} worker {process.pid} ended with status {exited.result()}")
+                if gone.done() and isinstance(self._fault, WorkerError):
+                    raise WorkerError(f"{self._name} worker {process.pid} is replaced: {self._fault}")
                 if gone.done():
                     raise WorkerError(
                         f"{self._name} worker {process.pid} closed its pipe ({self._fault or 'no reason'})"

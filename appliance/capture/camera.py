@@ -11,6 +11,7 @@ from appliance.media.bridge import ThreadBridge
 from appliance.media.clock import Clock
 from appliance.media.values import EncodedFrame
 
+from .ladder import Rung
 from .pictures import PictureSource, VideoConfig
 from .recorder import LEAST_FPS, Card, Recorder, Shot
 
@@ -31,6 +32,7 @@ class Camera:
         camera_on: bool = True,
     ) -> None:
         """`unit` goes into the time code, which is drawn when the settings say so."""
+        self._clock = clock
         self._recorder = Recorder(config, open_source, draw_card, clock, unit=unit, privacy=not camera_on)
         self._bridge: ThreadBridge[Shot] = ThreadBridge("camera", self._recorder.run, _QUEUE_LENGTH)
         self._privacy = not camera_on
@@ -55,8 +57,18 @@ class Camera:
         return self._recorder.bitrate_bps
 
     @property
+    def rung(self) -> Rung:
+        """Size and frame rate of what is sent: the configured ones, or fewer where the bit rate is low."""
+        return self._recorder.rung
+
+    @property
     def fps(self) -> int:
-        return self._recorder.fps
+        return min(self._recorder.fps, self.rung.fps)
+
+    @property
+    def held(self) -> int:
+        """Pictures that were left out because the line was behind."""
+        return self._recorder.held
 
     @property
     def camera_on(self) -> bool:
@@ -94,11 +106,19 @@ class Camera:
     def request_keyframe(self) -> None:
         self._recorder.keyframe_wanted = True
 
+    def restart_encoder(self) -> None:
+        """Open the encoder anew, and with it the camera where the two are one."""
+        self._recorder.encoder_restart_wanted = True
+
     def set_bitrate(self, bps: int) -> None:
         self._recorder.bitrate_bps = bps
 
     def set_framerate(self, fps: int) -> None:
         self._recorder.fps = max(LEAST_FPS, min(60, fps))
+
+    def hold(self, ms: int) -> None:
+        """Make no picture for so long: what was made still waits to leave. Breaks nothing, unlike a frame dropped."""
+        self._recorder.hold_until_ns = self._clock.now_ns() + ms * 1_000_000
 
     def set_privacy(self, on: bool) -> None:
         if on != self._privacy:

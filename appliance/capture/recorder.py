@@ -13,6 +13,8 @@ from appliance.media.clock import NS_PER_S, Clock
 from appliance.media.values import EncodedFrame
 
 from .device import Device
+from .fit import Fitter
+from .ladder import Ladder
 from .pictures import MAX_WAIT_S, Picture, PictureSource, VideoConfig, planes_of
 from .x264 import X264Encoder
 
@@ -23,6 +25,8 @@ LEAST_FPS = 5
 _PATIENCE_NS = 500_000_000
 _LEAST_KEYFRAME_GAP_NS = NS_PER_S // 2
 _RATE_WINDOW_NS = 3 * NS_PER_S
+# However far the line is behind: the engine would take a camera that gives nothing for a dead one.
+_MOST_HELD_NS = 700_000_000
 
 
 class Card(StrEnum):
@@ -56,8 +60,10 @@ class Recorder:
     ) -> None:
         self.privacy = privacy
         self.keyframe_wanted = False
+        self.encoder_restart_wanted = False
         self.bitrate_bps = config.bitrate_kbps * 1000
         self.fps = config.fps
+        self.hold_until_ns = 0
         self.encoder_name = "x264"
         self._config = config
         self._unit = unit
@@ -69,6 +75,11 @@ class Recorder:
         self._encoder = X264Encoder(
             config.width, config.height, config.fps, self.bitrate_bps, config.keyframe_interval_s
         )
+        self._ladder = Ladder(config.width, config.height, config.fps, self.bitrate_bps)
+        self._fitter: Fitter | None = None
+        self.rung = self._ladder.rung
+        self.held = 0
+        self._shot_ns = 0
         self._showing: Card | None = None
         self._begun = False
         self._keyframe_ns = 0
@@ -111,12 +122,23 @@ class Recorder:
         return Card.LOST if self._device.has_given or self._device.problem else Card.STARTING
 
     def _prepare(self, source: PictureSource) -> None:
-        source.set_framerate(self.fps)
+        source.set_framerate(self._set_fps)
         source.set_bitrate(self.bitrate_bps)
         self._window_ns = self._window_pictures = 0
 
     def _apply_changes(self) -> None:
-        fps, bps = self.fps, self.bitrate_bps
+        if self.encoder_restart_wanted:
+            self.encoder_restart_wanted = False
+            self._encoder.close()
+            if self.encoder_name == "camera":
+                self._device.close()
+        bps = self.bitrate_bps
+        rung = self._ladder.look(bps, self._clock.now_ns())
+        if rung is not self.rung:
+            self.rung = rung
+            self._fitter = Fitter(rung.width, rung.height) if rung.number else None
+            self._encoder.set_format(rung.width, rung.height, min(self.fps, rung.fps))
+        fps = min(self.fps, rung.fps)
         if fps != self._set_fps:
             self._set_fps = fps
             self._device.apply(lambda source: source.set_framerate(fps))
@@ -129,9 +151,18 @@ class Recorder:
 
     def _picture(self, picture: Picture) -> Shot | None:
         self._measure_rate(picture.captured_ns)
+        if picture.captured_ns < min(self.hold_until_ns, self._shot_ns + _MOST_HELD_NS):
+            self.held += 1
+            return None
+        frame = self._scaled(picture.frame)
         if self._config.time_code:
-            timecode.draw(planes_of(picture.frame)[0], picture.captured_ns, self._unit)
-        return self._encode(picture.frame, picture.captured_ns, None)
+            # Only now: cells that are whole pixels of the picture that is sent can be read at every size.
+            timecode.draw(planes_of(frame)[0], picture.captured_ns, self._unit)
+        return self._encode(frame, picture.captured_ns, None)
+
+    def _scaled(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The picture in the size of the rung; sources and cards have the configured size."""
+        return frame if self._fitter is None else self._fitter.fit(frame)
 
     def _card(self, card: Card, stopping: threading.Event, *, wait: bool = True) -> Shot | None:
         now_ns = self._clock.now_ns()
@@ -142,7 +173,7 @@ class Recorder:
         if card not in self._cards:
             self._cards[card] = self._draw_card(card)
         self._card_due_ns = now_ns + _CARD_INTERVAL_NS
-        return self._encode(self._cards[card], self._clock.now_ns(), card)
+        return self._encode(self._scaled(self._cards[card]), self._clock.now_ns(), card)
 
     def _encode(self, frame: av.VideoFrame, captured_ns: int, card: Card | None) -> Shot | None:
         changes = not self._begun or card is not self._showing
@@ -174,6 +205,7 @@ class Recorder:
 
     def _note(self, frame: EncodedFrame, card: Card | None, encoder: str) -> None:
         self._begun = True
+        self._shot_ns = frame.pts_ns
         self._showing = card
         self.encoder_name = encoder
         if frame.is_keyframe:

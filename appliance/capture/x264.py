@@ -17,11 +17,14 @@ from appliance.media.h264_level import level_idc
 from appliance.media.values import EncodedFrame
 
 LEAST_BPS, MOST_BPS = 32_000, 20_000_000
-# The line buffer that rate control plans with: no frame is larger than what the line carries in this time.
-_VBV_S = 0.4
+# The line buffer that rate control plans with: no frame, keyframes too, is larger than what the line carries in this
+# time, or the pictures behind it would wait for it.
+_VBV_S = 0.25
+# A rate that rises by less takes effect without a keyframe.
+_ROOM = 1.1
 # libx264's wrapper changes the mean rate of an open encoder but not its buffer (PyAV cannot set `rc_max_rate`), so a
 # mean below the buffer's rate may be overdrawn by as much as the buffer allows: down to here it is tolerable.
-_IN_PLACE_DOWN = 0.85
+_IN_PLACE_DOWN = 0.77
 # More bits are never urgent, and each opening costs a keyframe.
 _LEAST_TIME_BETWEEN_RAISES_NS = 2 * NS_PER_S
 _TIME_BASE = Fraction(1, 1_000_000)
@@ -53,8 +56,12 @@ class X264Encoder:
 
     def set_framerate(self, fps: int) -> None:
         """Share the bits among so many pictures a second, beginning with a keyframe."""
-        if fps != self._fps:
-            self._fps = fps
+        self.set_format(self._width, self._height, fps)
+
+    def set_format(self, width: int, height: int, fps: int) -> None:
+        """Take pictures of this size and so many a second; a change begins with a keyframe."""
+        if (width, height, fps) != (self._width, self._height, self._fps):
+            self._width, self._height, self._fps = width, height, fps
             self._codec = None
 
     def encode(self, frame: av.VideoFrame, pts_ns: int, *, keyframe: bool = False) -> EncodedFrame | None:
@@ -99,6 +106,7 @@ class X264Encoder:
         # x264 could plan by each picture's own time (vfr-input), but then it holds one picture back.
         codec.time_base, codec.framerate = _TIME_BASE, Fraction(self._fps)
         codec.bit_rate = bps
+        most = int(bps * _ROOM)
         codec.thread_count = 1
         _describe_colours(codec)
         codec.options = {
@@ -107,8 +115,8 @@ class X264Encoder:
             "profile": "baseline",
             # As our SDP says.
             "level": f"{level_idc(self._width, self._height, self._fps) / 10:.1f}",
-            "maxrate": str(bps),
-            "bufsize": str(int(bps * _VBV_S)),
+            "maxrate": str(most),
+            "bufsize": str(int(most * _VBV_S)),
             "forced-idr": "1",
             # Keyframes come by time, from `encode`.
             "g": "1000000",
@@ -117,7 +125,7 @@ class X264Encoder:
         }
         codec.open()
         self._codec = codec
-        self._current_bps = self._opened_bps = bps
+        self._current_bps, self._opened_bps = bps, most
         self._opened_ns = pts_ns
         self.openings += 1
         return codec

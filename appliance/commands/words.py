@@ -34,6 +34,7 @@ WORDS = {
     "played": {"vi": "phát", "en": "played"},
     "level": {"vi": "mức", "en": "level"},
     "round trip": {"vi": "khứ hồi", "en": "round trip"},
+    "reduced": {"vi": "hình gửi đi giảm còn {} vì đường truyền yếu", "en": "picture sent reduced to {} by the line"},
     "lost": {"vi": "mất gói", "en": "packets lost"},
 }
 PARTS = {
@@ -123,6 +124,9 @@ def _figures(numbers: dict[str, dict[str, Any]], lang: Lang) -> list[tuple[str, 
     if session.get("video_out_rtt_ms") is not None:
         lost = session.get("video_in_packets_lost", 0) + session.get("audio_in_packets_lost", 0)
         rows.append(("line", words(("round trip", f"{session['video_out_rtt_ms']:.0f} ms"), ("lost", str(lost)))))
+    if session and camera.get("rung"):
+        size = f"{camera['width']}x{camera['height']}@{camera['fps']}"
+        rows.append(("line", WORDS["reduced"][lang].format(size)))
     return rows
 
 

@@ -73,7 +73,8 @@ class WallEncoder:
             "forced-idr": "1",
             "x264-params": (
                 f"keyint={10 * fps}:scenecut=0:repeat-headers=1:annexb=1:level=3.1:"
-                f"vbv-maxrate={kilobits}:vbv-bufsize={kilobits // 2}"
+                # A quarter of a second: a keyframe must not stop a listener's line.
+                f"vbv-maxrate={kilobits}:vbv-bufsize={kilobits // 4}"
             ),
         }
         self._context = context

@@ -87,6 +87,7 @@ class Listener:
 
     def __init__(self, name: str, sound: SoundOut, picture: PictureOut) -> None:
         self.name = name
+        self.limit_bps: int | None = None  # what its line carries of the wall
         self._sound = sound
         self._picture = picture
         self._encoder = OpusEncoder()
@@ -140,11 +141,22 @@ class Room:
         self._listeners[listener.name] = listener
         self.mixer.request_keyframe()
         self.mixer.watch(on=True)
+        self._limit()
 
     def unlisten(self, listener: Listener) -> None:
         if self._listeners.get(listener.name) is listener:
             del self._listeners[listener.name]
             self.mixer.watch(on=bool(self._listeners))
+            self._limit()
+
+    def limit(self, listener: Listener, bps: int) -> None:
+        """The line of this listener carries so much: the wall, which is one for all, follows the slowest."""
+        listener.limit_bps = bps
+        self._limit()
+
+    def _limit(self) -> None:
+        limits = [listener.limit_bps for listener in self._listeners.values() if listener.limit_bps is not None]
+        self.mixer.limit(min(limits, default=None))
 
     def _show(self) -> None:
         self.mixer.show([participant.tile for participant in self._participants.values()])

@@ -140,7 +140,8 @@ class Sessions:
     def _answerer(self, offer: str) -> Peer:
         # A browser never pairs its network's addresses with a loopback address, and offers no loopback address itself.
         stays = self._options.loopback and all(host == "127.0.0.1" for host in _CANDIDATE.findall(offer))
-        return Peer(IceConfig(servers=(), relay_only=False), loopback=stays)
+        bitrate_bps = self._options.wall.bitrate_bps
+        return Peer(IceConfig(servers=(), relay_only=False), loopback=stays, most_video_bps=bitrate_bps)
 
     def _find(self, kind: Kind, room_name: str, name: str) -> Session | None:
         for session in self._sessions.values():
@@ -198,7 +199,9 @@ class Sessions:
         peer, room = session.peer, session.room
         if session.kind is Kind.WHEP:
             peer.video_sender.on_keyframe(room.mixer.request_keyframe)
-            return Listener(session.name, peer.audio_sender, peer.video_sender)
+            listener = Listener(session.name, peer.audio_sender, peer.video_sender)
+            peer.video_sender.on_bandwidth(lambda bps: room.limit(listener, bps))
+            return listener
         tile = room.tile_source(session.name)
         peer.video_receiver.on_frame(tile.feed)
         participant = Participant(session.name, peer.audio_receiver, tile)

@@ -16,6 +16,10 @@ _POLL_S = 0.1
 _KEYFRAME_EVERY_NS = 500_000_000
 _QUEUE = 8
 _SMOOTHING = 0.05
+# A wall for less is not worth looking at; each change costs a keyframe, so small ones and quick raises wait.
+_LEAST_BPS = 200_000
+_NOTABLE = 0.1
+_RAISE_EVERY_NS = 2 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class VideoMixer:
         self._watched = False
         self._keyframe = False
         self._lead_ns = 0
+        self.wanted_bps = settings.bitrate_bps
         self._bridge: ThreadBridge[EncodedFrame] = ThreadBridge(f"wall {title}", self._body, _QUEUE)
         self.composed = 0
         self.work_ms = 0.0
@@ -94,6 +99,11 @@ class VideoMixer:
     def request_keyframe(self) -> None:
         """A listener cannot decode: the next wall is a keyframe, at most two a second."""
         self._keyframe = True
+
+    def limit(self, bps: int | None) -> None:
+        """What the slowest listener's line carries; None: nothing is known of any."""
+        most = self._settings.bitrate_bps
+        self.wanted_bps = most if bps is None else max(min(bps, most), min(_LEAST_BPS, most))
 
     def set_lead(self, lead_ns: int) -> None:
         """How much younger than the sound mixed at the same moment the pictures composed now are."""
@@ -129,7 +139,8 @@ class VideoMixer:
     def _body(self, put: Callable[[EncodedFrame], None], stopping: threading.Event) -> None:
         settings = self._settings
         wall = Wall(settings.width, settings.height, self._title)
-        encoder = WallEncoder(settings.width, settings.height, settings.fps, settings.bitrate_bps)
+        opened_bps, opened_ns = self.wanted_bps, self._clock.now_ns()
+        encoder = WallEncoder(settings.width, settings.height, settings.fps, opened_bps)
         gate = TickGate(settings.fps)
         keyframe_ns = -_KEYFRAME_EVERY_NS
         pts_ns = 0
@@ -139,6 +150,13 @@ class VideoMixer:
                     continue
                 now_ns = self._clock.now_ns()
                 gate.ticked(now_ns)
+                wanted_bps = self.wanted_bps
+                if abs(wanted_bps - opened_bps) > _NOTABLE * opened_bps and (
+                    wanted_bps < opened_bps or now_ns - opened_ns > _RAISE_EVERY_NS
+                ):
+                    opened_bps, opened_ns = wanted_bps, now_ns
+                    encoder.close()
+                    encoder = WallEncoder(settings.width, settings.height, settings.fps, opened_bps)
                 picture = wall.compose(self._line_up, self._clock.now_ns)
                 # See docs/lab-mcu.md, "Lip sync". The time line never runs backwards.
                 pts_ns = max(pts_ns + 1_000_000, now_ns + self._lead_ns)

@@ -51,6 +51,7 @@ _DONE: dict[str, Pair] = {
         "Tự ghi tiếp; cuộc họp không bị ảnh hưởng.", "Went on by itself; the meeting did not notice."
     ),
     "connection-lost": Pair("Tự kết nối lại.", "Reconnected by itself."),
+    "no-network": Pair("Tự kết nối lại khi có mạng.", "Reconnected by itself once there was a network."),
     "mcu-unreachable": Pair("Tự thử kết nối lại liên tục.", "Kept trying by itself."),
     "mcu-busy": Pair("Tự thử kết nối lại liên tục.", "Kept trying by itself."),
     "mcu-credentials": Pair("Báo lên màn hình; tự thử lại.", "Told on the screen; tried again."),
@@ -61,6 +62,11 @@ _DONE: dict[str, Pair] = {
     "speaker-missing": Pair("Báo lên màn hình; tự mở lại loa.", "Told on the screen; reopened by itself."),
     "screen-missing": Pair("Tự mở lại màn hình.", "Reopened by itself."),
     "worker-failing": Pair("Tự khởi động lại bộ phận đó.", "Restarted by itself."),
+    "picture-stuck": Pair("Tự khởi động lại bộ mã hóa, camera.", "Restarted encoder and camera by itself."),
+    "picture-not-taken": Pair("Tự kết nối lại.", "Reconnected by itself."),
+    "no-far-picture": Pair("Tự xin lại hình.", "Asked for the picture again by itself."),
+    "screen-stuck": Pair("Tự khởi động lại màn hình.", "Restarted the screen by itself."),
+    "microphone-silent": Pair("Tự mở lại micrô một lần.", "Reopened the microphone once by itself."),
     "storage-failing": Pair("Cuộc họp vẫn tiếp tục; tự thử ghi lại.", "The meeting went on; tried to write again."),
 }
 _TOLD = Pair("Báo lên màn hình.", "Told on the screen.")

@@ -44,6 +44,41 @@ def parse_header(packet: bytes) -> RtpHeader:
     return RtpHeader(second >= 0x80, second & 0x7F, sequence, timestamp, ssrc, start, end)
 
 
+def find_extension(packet: bytes, number: int) -> bytes | None:
+    """The header extension element of that id (RFC 8285), one-byte or two-byte form; garbage yields None."""
+    if len(packet) < 16 or not packet[0] & 0x10:
+        return None
+    start = 12 + 4 * (packet[0] & 0x0F)
+    if start + 4 > len(packet):
+        return None
+    profile, words = _EXTENSION.unpack_from(packet, start)
+    at = start + 4
+    end = min(at + 4 * words, len(packet))
+    if profile == 0xBEDE:
+        while at < end:
+            head = packet[at]
+            at += 1
+            if head == 0:  # padding
+                continue
+            if head >> 4 == 15:
+                return None
+            length = (head & 0x0F) + 1
+            if head >> 4 == number:
+                return packet[at : at + length] if at + length <= end else None
+            at += length
+    elif profile & 0xFFF0 == 0x1000:
+        while at + 1 < end:
+            known, length = packet[at], packet[at + 1]
+            if known == 0:
+                at += 1
+                continue
+            at += 2
+            if known == number:
+                return packet[at : at + length] if at + length <= end else None
+            at += length
+    return None
+
+
 def unwrap_rtx(payload: bytes) -> tuple[int, bytes] | None:
     """(sequence number, payload) of the packet that an RTX payload repeats (RFC 4588); None: padding only."""
     if len(payload) < 2:

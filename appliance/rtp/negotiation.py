@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from appliance.errors import NegotiationFailed
 
-from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, Codec, Description, Section
+from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, TRANSPORT_CC_URI, Codec, Description, Section
 from .sdp_text import LocalSection
 
-VIDEO_FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
+FEEDBACK = {
+    "audio": frozenset(("transport-cc",)),
+    "video": frozenset(("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc")),
+}
 H264_RATE = 90_000
 OPUS_RATE = 48_000
 _OPUS, _RED, _H264, _RTX = 111, 63, 102, 103  # payload types, as browsers number them
@@ -20,8 +23,8 @@ _OPUS, _RED, _H264, _RTX = 111, 63, 102, 103  # payload types, as browsers numbe
 _PROFILE = "42e01f"  # level 3.1: 720p30, which every receiver takes
 _PROFILE_TEXT = re.compile(r"[0-9a-fA-F]{6}")
 EXTENSIONS = {
-    "audio": {MID_URI: 1, AUDIO_LEVEL_URI: 2},
-    "video": {MID_URI: 1, ABS_SEND_TIME_URI: 3},
+    "audio": {MID_URI: 1, AUDIO_LEVEL_URI: 2, TRANSPORT_CC_URI: 4},
+    "video": {MID_URI: 1, ABS_SEND_TIME_URI: 3, TRANSPORT_CC_URI: 4},
 }
 OPPOSITE = {"sendonly": "recvonly", "recvonly": "sendonly"}
 
@@ -42,12 +45,12 @@ def offered_section(
     """Our m= section of an offer. `level_idc`: of the pictures that we send (media/h264_level.py)."""
     extensions = EXTENSIONS[kind]
     if kind == "audio":
-        opus = Codec(_OPUS, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"})
+        opus = Codec(_OPUS, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"}, FEEDBACK[kind])
         return LocalSection(kind, mid, direction, (opus, _red(_RED, _OPUS)), extensions, ssrc, 0, f"{mid}-audio")
     profile = f"{_PROFILE[:4]}{level_idc:02x}"
     fmtp = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": profile}
     # What we do not send (REMB) nobody should wait for.
-    feedback = frozenset(what for what in VIDEO_FEEDBACK if direction != "recvonly" or what != "goog-remb")
+    feedback = frozenset(what for what in FEEDBACK[kind] if direction != "recvonly" or what != "goog-remb")
     h264 = Codec(_H264, "H264", H264_RATE, 1, fmtp, feedback)
     rtx = Codec(_RTX, "rtx", H264_RATE, 1, {"apt": str(_H264)})
     return LocalSection(kind, mid, direction, (h264, rtx), extensions, ssrc, rtx_ssrc, f"{mid}-video")
@@ -181,7 +184,7 @@ def _profile(codec: Codec) -> str:
 def answered_section(agreed: Agreed, direction: str, ssrc: int, rtx_ssrc: int) -> LocalSection:
     """Our m= section in answer to an offered one: their numbers, the one codec, the extensions both know."""
     section, codec = agreed.section, agreed.codec
-    feedback = codec.feedback & frozenset(VIDEO_FEEDBACK) if section.kind == "video" else frozenset[str]()
+    feedback = common_feedback(section, codec)
     if section.kind == "video":
         fmtp = {"level-asymmetry-allowed": "1"} if codec.fmtp.get("level-asymmetry-allowed") == "1" else {}
         fmtp |= {"packetization-mode": "1", "profile-level-id": _profile(codec)}
@@ -189,21 +192,33 @@ def answered_section(agreed: Agreed, direction: str, ssrc: int, rtx_ssrc: int) -
         if agreed.rtx is not None:
             codecs.append(Codec(agreed.rtx, "rtx", H264_RATE, 1, {"apt": str(codec.payload_type)}))
     else:
-        codecs = [Codec(codec.payload_type, "opus", OPUS_RATE, 2, {"minptime": "10", "useinbandfec": "1"})]
+        fmtp = {"minptime": "10", "useinbandfec": "1"}
+        codecs = [Codec(codec.payload_type, "opus", OPUS_RATE, 2, fmtp, feedback)]
         if agreed.red is not None:
             codecs.append(_red(agreed.red, codec.payload_type))
-    common = {uri: number for uri, number in section.extensions.items() if uri in EXTENSIONS[section.kind]}
     return LocalSection(
         section.kind,
         section.mid,
         direction,
         tuple(codecs),
-        common,
+        common_extensions(section, codec),
         ssrc,
         rtx_ssrc,
         f"{section.mid}-{section.kind}",
         section.profile,
     )
+
+
+def common_feedback(section: Section, codec: Codec) -> frozenset[str]:
+    """The RTCP feedback that both ends know. Transport-cc takes its header extension as well."""
+    feedback = codec.feedback & FEEDBACK[section.kind]
+    return feedback if TRANSPORT_CC_URI in section.extensions else feedback - {"transport-cc"}
+
+
+def common_extensions(section: Section, codec: Codec) -> dict[str, int]:
+    """The header extensions that both ends know. A transport-wide number that nobody reports on is of no use."""
+    known = EXTENSIONS[section.kind].keys() - (set() if "transport-cc" in codec.feedback else {TRANSPORT_CC_URI})
+    return {uri: number for uri, number in section.extensions.items() if uri in known}
 
 
 def refused_section(section: Section) -> LocalSection:

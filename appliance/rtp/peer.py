@@ -16,6 +16,7 @@ from appliance.errors import NegotiationFailed
 from . import negotiation, sdp, sdp_text
 from .audio_receiver import AudioReceiver
 from .clock_recovery import SessionTimeline
+from .congestion import CongestionControl
 from .ice import IceConfig, IceServerConfig
 from .negotiation import Agreed
 from .plane import StreamParameters
@@ -30,16 +31,29 @@ __all__ = ["AudioReceiver", "AudioSender", "IceConfig", "IceServerConfig", "Peer
 Direction = Literal["send", "receive"]
 _ATTRIBUTE = {"send": "sendonly", "receive": "recvonly"}
 CLOSED_BY_US = "closed by us"
+SOUND_BPS = 60_000  # what our sound takes beside a picture that the far end limits
 
 
 class Peer:
     """One peer connection. Made in a running loop; `close()` must be awaited in the end, whatever happened before."""
 
-    def __init__(self, config: IceConfig, *, loopback: bool = False, level_idc: int = 31) -> None:
-        """`loopback`: the far end is on this machine; only 127.0.0.1 is told to it. `level_idc`: of what we send."""
+    def __init__(
+        self,
+        config: IceConfig,
+        *,
+        loopback: bool = False,
+        level_idc: int = 31,
+        most_video_bps: int | None = None,
+        carried_bps: int | None = None,
+    ) -> None:
+        """`loopback`: the far end is on this machine; only 127.0.0.1 is told to it. `level_idc`: of what we send.
+
+        `most_video_bps`: what the picture's encoder is set to at most; `carried_bps`: what the line carried of late.
+        """
         self._level_idc = level_idc
         self._direction: Direction | None = None
         self._session_clock = SessionClock()
+        self._congestion = CongestionControl(most_video_bps=most_video_bps, carried_bps=carried_bps)
         self._stream = secrets.token_hex(12)
         self._session_id = secrets.randbits(62)
         self._offered: tuple[sdp_text.LocalSection, ...] = ()
@@ -56,7 +70,9 @@ class Peer:
     def add_senders(self) -> tuple[VideoSender, AudioSender]:
         """This peer sends."""
         self._take_direction("send")
-        self._video_sender, self._audio_sender = VideoSender(self._session_clock), AudioSender(self._session_clock)
+        self._video_sender = VideoSender(self._session_clock, congestion=self._congestion)
+        self._audio_sender = AudioSender(self._session_clock, congestion=self._congestion)
+        self._transport.streams.add_rtcp_handler(self._congestion)
         return self._video_sender, self._audio_sender
 
     def add_receivers(self) -> tuple[VideoReceiver, AudioReceiver]:
@@ -158,6 +174,7 @@ class Peer:
         tagged = negotiation.check_transport(far)
         for kind, stream in agreed.items():
             self._add_stream(kind, stream)
+        self._congestion.sdp_cap(_cap_of(far, agreed))
         self._transport.connect(
             # The far end is the DTLS client when it says active; an offer that leaves it open gets our "active".
             role="server" if tagged.setup == "active" else "client",
@@ -168,8 +185,6 @@ class Peer:
 
     def _add_stream(self, kind: str, agreed: Agreed) -> None:
         section, codec = agreed.section, agreed.codec
-        feedback = codec.feedback & frozenset(negotiation.VIDEO_FEEDBACK)
-        common = {uri: n for uri, n in section.extensions.items() if uri in negotiation.EXTENSIONS[kind]}
         parameters = StreamParameters(
             kind,
             section.mid,
@@ -178,8 +193,8 @@ class Peer:
             rtx_payload_type=agreed.rtx,
             red_payload_type=agreed.red,
             cname=self._stream,
-            feedback=feedback,
-            extensions=common,
+            feedback=negotiation.common_feedback(section, codec),
+            extensions=negotiation.common_extensions(section, codec),
             parameters=codec.fmtp,
         )
         if self._direction == "send":
@@ -213,9 +228,14 @@ class Peer:
         """When anything came that is proven to be the far end's: media, reports, answers to probes. 0: never."""
         return self._transport.last_heard_ns
 
-    def probe(self) -> None:
-        """Ask for a sign of life; its answer counts as heard."""
-        self._transport.probe()
+    def probe(self, *, afresh: bool = False) -> None:
+        """Ask for a sign of life; its answer counts as heard. `afresh`: begin anew where a question is under way."""
+        self._transport.probe(afresh=afresh)
+
+    @property
+    def path(self) -> tuple[str, str] | None:
+        """Our address and the far end's on the wire; None while there is no connection."""
+        return self._transport.path
 
     async def close(self) -> None:
         """Say goodbye (BYE, DTLS close_notify) and give everything back, in bounded time. May be called again."""
@@ -227,3 +247,13 @@ class Peer:
     def numbers(self) -> dict[str, Any]:
         """Counters of the transport; those of the streams are the streams' own."""
         return self._transport.numbers()
+
+
+def _cap_of(far: sdp.Description, agreed: dict[str, Agreed]) -> int | None:
+    """What the far end's session description lets us send in all, where it says so."""
+    caps = [far.most_bps] if far.most_bps is not None else []
+    video = agreed.get("video")
+    if video is not None and video.section.most_bps is not None:
+        audio = agreed.get("audio")
+        caps.append(video.section.most_bps + (SOUND_BPS if audio is not None else 0))
+    return min(caps, default=None)

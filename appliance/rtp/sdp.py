@@ -21,6 +21,7 @@ FINGERPRINT_HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 MID_URI = "urn:ietf:params:rtp-hdrext:sdes:mid"
 AUDIO_LEVEL_URI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 ABS_SEND_TIME_URI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+TRANSPORT_CC_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
 _TOKEN = re.compile(r"[!-~]{1,64}")
 _ICE_WORD = re.compile(r"[!-~]{1,256}")
@@ -68,6 +69,7 @@ class Section:
     extensions: dict[str, int] = field(default_factory=dict)
     ssrcs: list[int] = field(default_factory=list)
     rtx_ssrcs: dict[int, int] = field(default_factory=dict)
+    most_bps: int | None = None
 
     def offered_codecs(self) -> Iterator[Codec]:
         """The codecs in the order of preference."""
@@ -101,6 +103,7 @@ class Description:
     sections: list[Section]
     bundle: tuple[str, ...]
     ice_lite: bool
+    most_bps: int | None = None
 
     def transport_section(self) -> Section:
         """The section whose ICE and DTLS attributes count for the whole bundle (RFC 9143: the tagged one)."""
@@ -139,9 +142,20 @@ def parse(text: str) -> Description:
         ice_lite = "a=ice-lite" in session
         shared = [line for line in session if line.startswith(_SHARED)]
         parsed = [_section(lines, shared) for lines in sections]
+        most_bps = _bandwidth(session)
     except (ValueError, IndexError) as error:
         raise NegotiationFailed(f"the far end's session description is malformed: {error}") from error
-    return Description(parsed, tuple(bundle), ice_lite)
+    return Description(parsed, tuple(bundle), ice_lite, most_bps)
+
+
+def _bandwidth(lines: list[str]) -> int | None:
+    """What b=AS (kilobits, RFC 8866 section 5.8) or, more exact, b=TIAS (bits, RFC 3890) allow; 0 says nothing."""
+    found: dict[str, int] = {}
+    for line in lines:
+        kind, colon, value = line.removeprefix("b=").partition(":")
+        if line.startswith("b=") and colon and kind in ("AS", "TIAS"):
+            found[kind] = _number(value.strip(), 4_000_000_000) * (1000 if kind == "AS" else 1)
+    return found.get("TIAS") or found.get("AS") or None
 
 
 def _number(text: str, highest: int) -> int:
@@ -165,6 +179,7 @@ def _section(lines: list[str], shared: list[str]) -> Section:
         if line.startswith("a="):
             name, _, value = line[2:].partition(":")
             _attribute(section, name, value, notes, feedback)
+    section.most_bps = _bandwidth(lines)
     for number, codec in section.codecs.items():
         said = feedback.get(str(number), set()) | feedback.get("*", set())
         section.codecs[number] = Codec(

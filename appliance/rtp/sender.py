@@ -4,15 +4,17 @@ Nothing here is a coroutine or a task: the media that come drive everything, sen
 """
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from appliance.media.clock import NS_PER_S, Clock, MediaClock, ns_to_48k
 from appliance.media.values import BLOCK_SAMPLES
 
 from . import rtcp
+from .congestion import CongestionControl
 from .plane import RtpTransport, StreamParameters
 from .red import Redundancy
-from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI
+from .sdp import ABS_SEND_TIME_URI, AUDIO_LEVEL_URI, MID_URI, TRANSPORT_CC_URI
 from .session_clock import SessionClock, random_sequence, random_ssrc
 
 REPORT_EVERY_NS = NS_PER_S
@@ -30,11 +32,15 @@ def _send_time(now_ns: int) -> bytes:
 class RtpSender:
     """What sound and picture share: headers, reports, and the numbers of the far end's reports."""
 
-    def __init__(self, session_clock: SessionClock, clock: Clock | None = None) -> None:
+    def __init__(
+        self, session_clock: SessionClock, clock: Clock | None = None, congestion: CongestionControl | None = None
+    ) -> None:
+        """`congestion`: the transport's, shared by its streams."""
         self.ssrc = random_ssrc()
         self.rtx_ssrc = random_ssrc()
         self._clock = clock or MediaClock()
         self._session_clock = session_clock
+        self._congestion = congestion or CongestionControl(self._clock)
         self._transport: RtpTransport | None = None
         self._sequence = random_sequence()
         self._timestamp_origin = random_ssrc()
@@ -43,7 +49,9 @@ class RtpSender:
         self._first_byte = 0x80
         self._extension_head = b""
         self._abs_send_time = False
+        self._transport_cc_head = b""
         self._extension_tail = b""
+        self._extension_length = 0
         self._reported_ns: int | None = None
         self._packets = 0
         self._bytes = 0
@@ -51,6 +59,7 @@ class RtpSender:
         self._not_connected = 0  # pictures or blocks given before the connection or after its end
         self._malformed_rtcp = 0
         self._far_lost = 0
+        self._acknowledged: int | None = None
         self._far_fraction_lost = 0.0
         self._far_jitter_ms = 0.0
         self._rtt_ms: float | None = None
@@ -71,7 +80,7 @@ class RtpSender:
             self._send_report(transport, self._clock.now_ns(), rtcp.bye([self.ssrc]))
 
     def _prepare_extensions(self, parameters: StreamParameters) -> None:
-        """One-byte header extensions (RFC 8285) around the three bytes of the send time, which change."""
+        """One-byte header extensions (RFC 8285) around send time and transport-wide number, which change."""
         head = b""
         mid = parameters.mid.encode()
         number = parameters.extensions.get(MID_URI, 0)
@@ -81,25 +90,38 @@ class RtpSender:
         self._abs_send_time = 0 < number < 15
         if self._abs_send_time:
             head += bytes((number << 4 | 2,))
-        length = len(head) + (3 if self._abs_send_time else 0)
+        number = parameters.extensions.get(TRANSPORT_CC_URI, 0)
+        if 0 < number < 15 and "transport-cc" in parameters.feedback:
+            self._transport_cc_head = bytes((number << 4 | 1,))
+            self._congestion.use_transport_cc()
+        length = len(head) + (3 if self._abs_send_time else 0) + (3 if self._transport_cc_head else 0)
         if not length:
             return
         self._first_byte = 0x90
+        self._extension_length = _EXTENSIONS.size + -(-length // 4) * 4
         self._extension_tail = bytes(-length % 4)
         self._extension_head = _EXTENSIONS.pack(0xBEDE, -(-length // 4)) + head
 
-    def _extensions(self, now_ns: int) -> bytes:
-        if not self._abs_send_time:
-            return self._extension_head + self._extension_tail
-        return self._extension_head + _send_time(now_ns) + self._extension_tail
+    def _extensions(self, now_ns: int, transport_sequence: int) -> bytes:
+        extensions = self._extension_head
+        if self._abs_send_time:
+            extensions += _send_time(now_ns)
+        if self._transport_cc_head:
+            extensions += self._transport_cc_head + transport_sequence.to_bytes(2, "big")
+        return extensions + self._extension_tail
+
+    def _count_on_line(self, payload: bytes, now_ns: int, ssrc: int, probe: int = 0) -> int:
+        """Tell congestion control of a packet that leaves; its transport-wide sequence number."""
+        size = HEADER.size + self._extension_length + len(payload)
+        return self._congestion.packet(now_ns, size, ssrc, probe)
 
     def _send_packet(self, payload: bytes, marker: bool, timestamp: int, now_ns: int) -> bytes:
         sequence = self._sequence
         self._sequence = (sequence + 1) & 0xFFFF
         second = self._payload_type | 0x80 if marker else self._payload_type
-        packet = b"".join(
-            (HEADER.pack(self._first_byte, second, sequence, timestamp, self.ssrc), self._extensions(now_ns), payload)
-        )
+        extensions = self._extensions(now_ns, self._count_on_line(payload, now_ns, self.ssrc))
+        header = HEADER.pack(self._first_byte, second, sequence, timestamp, self.ssrc)
+        packet = b"".join((header, extensions, payload))
         transport = self._transport
         if transport is None or not transport.send_rtp(packet):
             self._unsent += 1
@@ -143,6 +165,7 @@ class RtpSender:
 
     def _take_report(self, block: rtcp.ReportBlock, arrival_ns: int) -> None:
         self._far_lost = block.packets_lost
+        self._acknowledged = block.highest_sequence
         self._far_fraction_lost = block.fraction_lost / 256
         self._far_jitter_ms = block.jitter * 1000 / self._clock_rate
         if block.lsr:
@@ -164,6 +187,7 @@ class RtpSender:
             "not_connected": self._not_connected,
             "malformed_rtcp": self._malformed_rtcp,
             "packets_lost": self._far_lost,
+            "acknowledged": self._acknowledged,
             "fraction_lost": round(self._far_fraction_lost, 4),
             "jitter_ms": round(self._far_jitter_ms, 2),
             "rtt_ms": None if self._rtt_ms is None else round(self._rtt_ms, 2),
@@ -173,8 +197,13 @@ class RtpSender:
 class AudioSender(RtpSender):
     """Sends Opus packets of 20 ms each."""
 
-    def __init__(self, session_clock: SessionClock | None = None, clock: Clock | None = None) -> None:
-        super().__init__(session_clock or SessionClock(), clock)
+    def __init__(
+        self,
+        session_clock: SessionClock | None = None,
+        clock: Clock | None = None,
+        congestion: CongestionControl | None = None,
+    ) -> None:
+        super().__init__(session_clock or SessionClock(), clock, congestion)
         self._level_id = 0
         self._level: int | None = None
         self._count: int | None = None  # samples since the stream's origin, of the packet that comes next
@@ -201,14 +230,18 @@ class AudioSender(RtpSender):
             self._level_id = number
         super()._prepare_extensions(parameters)
 
-    def _extensions(self, now_ns: int) -> bytes:
-        plain = super()._extensions(now_ns)
+    def _extensions(self, now_ns: int, transport_sequence: int) -> bytes:
+        plain = super()._extensions(now_ns, transport_sequence)
         if self._level is None:
             return plain
         # RFC 6464, without the voice activity bit, behind what every packet has (zeros between elements are padding).
         elements = plain[_EXTENSIONS.size :] + bytes((self._level_id << 4, self._level))
         elements += bytes(-len(elements) % 4)
         return _EXTENSIONS.pack(0xBEDE, len(elements) // 4) + elements
+
+    def on_bitrate(self, callback: Callable[[int], None]) -> None:
+        """Call with the bits a second that the Opus encoder may make; hardly ever, for the sound yields last."""
+        self._congestion.on_audio(callback)
 
     def send(self, packet: bytes, pts_ns: int, level_dbov: int | None = None) -> None:
         """Send one Opus packet whose first sample was captured at `pts_ns`; `level_dbov`: its loudness, 0 to -127."""
@@ -225,6 +258,7 @@ class AudioSender(RtpSender):
         # The marker starts a talk spurt (RFC 3551 section 4.1); there is one, for silence is sent as well.
         self._send_packet(self._redundantly(packet, timestamp), first, timestamp, now_ns)
         self._report_when_due(now_ns)
+        self._congestion.tick(now_ns)
 
     def _redundantly(self, packet: bytes, timestamp: int) -> bytes:
         """With the packets before it (RED), while the far end reports losses and knows RED."""

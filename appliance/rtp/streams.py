@@ -3,7 +3,9 @@
 from typing import Any
 
 from . import rtcp
+from .arrivals import ArrivalReporter
 from .plane import RtcpHandler, RtpReceiver, RtpTransport, StreamParameters
+from .sdp import TRANSPORT_CC_URI
 from .sender import RtpSender
 
 
@@ -15,6 +17,7 @@ class Streams:
         self._receivers: list[tuple[RtpReceiver, StreamParameters]] = []
         self._by_payload_type: dict[int, RtpReceiver] = {}
         self._rtcp_handlers: list[RtcpHandler] = []
+        self._arrivals: ArrivalReporter | None = None
         self._packets = 0
         self._bytes = 0
         self._reports = 0
@@ -24,6 +27,10 @@ class Streams:
     def add_sender(self, sender: RtpSender, parameters: StreamParameters) -> None:
         self._senders.append((sender, parameters))
         self._rtcp_handlers.append(sender)
+
+    def add_rtcp_handler(self, handler: RtcpHandler) -> None:
+        """Who hears what is of the whole transport."""
+        self._rtcp_handlers.append(handler)
 
     def add_receiver(self, receiver: RtpReceiver, parameters: StreamParameters) -> None:
         self._receivers.append((receiver, parameters))
@@ -38,12 +45,16 @@ class Streams:
             sender.start(transport, parameters)
         for receiver, parameters in self._receivers:
             receiver.start(transport, parameters)
+            if "transport-cc" in parameters.feedback and (self._arrivals is None or parameters.kind == "video"):
+                extension = parameters.extensions[TRANSPORT_CC_URI]
+                self._arrivals = ArrivalReporter(transport, extension, parameters.local_ssrc, parameters.ssrc)
 
     def stop(self) -> None:
         for sender, _ in self._senders:
             sender.stop()
         for receiver, _ in self._receivers:
             receiver.stop()
+        self._arrivals = None
 
     def take_rtp(self, packet: bytes, arrival_ns: int) -> None:
         receiver = self._by_payload_type.get(packet[1] & 0x7F)
@@ -52,6 +63,8 @@ class Streams:
             return
         self._packets += 1
         self._bytes += len(packet)
+        if self._arrivals is not None:
+            self._arrivals.packet(packet, arrival_ns)
         receiver.handle_rtp(packet, arrival_ns)
 
     def take_rtcp(self, compound: bytes, arrival_ns: int) -> None:
@@ -70,4 +83,5 @@ class Streams:
             "rtcp_received": self._reports,
             "unknown_stream": self._unknown,
             "malformed_rtcp": self._malformed,
+            **(self._arrivals.numbers() if self._arrivals is not None else {}),
         }

@@ -276,11 +276,18 @@ class SecureTransport:
 
     # signs of life
 
-    def probe(self) -> None:
-        """Ask the far end for a sign of life by a check of consent (RFC 7675 section 5.1); one at a time."""
+    def probe(self, *, afresh: bool = False) -> None:
+        """Ask the far end for a sign of life by a check of consent (RFC 7675 section 5.1); one at a time.
+
+        `afresh`: do not wait for the slow repetitions of one that is under way.
+        """
         pair = self._connection._nominated.get(1)
-        if pair is None or self.closed.done() or (self._probing is not None and not self._probing.done()):
+        if pair is None or self.closed.done():
             return
+        if self._probing is not None and not self._probing.done():
+            if not afresh:
+                return
+            self._probing.cancel()
         self._probing = asyncio.ensure_future(self._probe(pair))
 
     async def _probe(self, pair: Any) -> None:
@@ -295,6 +302,19 @@ class SecureTransport:
         except (stun.TransactionError, OSError):  # no answer; when that ends the session is the watchdog's decision
             return
         self.last_heard_ns = time.monotonic_ns()
+
+    @property
+    def path(self) -> tuple[str, str] | None:
+        """Our address and the far end's (or the relay's) on the wire; None while there is no connection."""
+        pair = self._connection._nominated.get(1)
+        if pair is None:
+            return None
+        outer = pair.protocol.transport
+        turn = getattr(outer, "_TurnTransport__inner_protocol", None)
+        wire = outer if turn is None else turn.transport
+        ours = wire.get_extra_info("sockname")
+        theirs = pair.remote_addr if turn is None else wire.get_extra_info("peername")
+        return (str(ours[0]), str(theirs[0])) if ours and theirs else None
 
     # packets out
 

@@ -1,8 +1,10 @@
-"""Send H.264 as RTP: packets paced, losses repaired, and the far end's wishes passed to the encoder.
+"""Send H.264 as RTP: packets paced, losses repaired, and the far end's and the line's wishes passed to the encoder.
 
-Nothing here is a coroutine or a task but one timer while a large picture leaves: the pictures that come drive the rest.
+Nothing here is a coroutine or a task but one timer while packets wait in the pacer: the pictures that come drive the
+rest.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,53 +12,69 @@ from appliance.media.clock import NS_PER_S, Clock, ns_to_90k
 from appliance.media.values import EncodedFrame
 
 from . import rtcp
-from .pacer import Pacer
+from .congestion import IP_UDP_SRTP_BITS, CongestionControl
+from .pacer import CallLater, Pacer
 from .packetize import payloads
 from .plane import RtpTransport, StreamParameters
+from .probing import BURST_NS
+from .repair import ResendHistory, Verdict
 from .sender import HEADER, RtpSender
 from .session_clock import SessionClock, random_sequence
 
-HISTORY = 1024  # a large keyframe has some hundred packets; fewer could not repair it
 KEYFRAME_GAP_NS = NS_PER_S // 2
-# A receiver repeats its request until the packet is there; what is on its way is not sent again.
-RESEND_GAP_NS = 15_000_000
-MAX_RESENT_PER_REQUEST = 256
+# What waits in the pacer is late by so much. First the encoder is told to leave pictures out, which breaks nothing;
+# then those that a new keyframe makes needless are dropped; in the end, pictures up to the next keyframe.
+HOLD_QUEUE_NS = 100_000_000
+NEEDLESS_QUEUE_NS = 200_000_000
+DROP_QUEUE_NS = 600_000_000
+_HOLD_EVERY_NS = 50_000_000
 
 
 class VideoSender(RtpSender):
     """Sends H.264 access units; repairs losses, paces keyframes, passes on what the far end wants of the encoder."""
 
-    def __init__(self, session_clock: SessionClock | None = None, clock: Clock | None = None) -> None:
-        super().__init__(session_clock or SessionClock(), clock)
-        self._pacer = Pacer(self._send_paced)
-        self._history: list[bytes | None] = [None] * HISTORY
-        self._resent_ns = [0] * HISTORY
+    def __init__(
+        self,
+        session_clock: SessionClock | None = None,
+        clock: Clock | None = None,
+        congestion: CongestionControl | None = None,
+        call_later: CallLater | None = None,
+    ) -> None:
+        super().__init__(session_clock or SessionClock(), clock, congestion)
+        self._pacer = Pacer(self._clock, self._send_paced, self._send_again, self._send_probe, call_later)
+        self._history = ResendHistory()
         self._rtx_payload_type: int | None = None
         self._rtx_sequence = random_sequence()
         self._may_resend = False
         self._keyframe_callback: Callable[[], None] | None = None
-        self._bandwidth_callback: Callable[[int], None] | None = None
+        self._hold_callback: Callable[[int], None] | None = None
         self._keyframe_asked_ns: int | None = None
+        self._held_ns = 0
         self._skipping = False
         self._last_pts_ns: int | None = None
         self._frame_s = 1 / 30
-        self._bytes_per_s = 250_000.0
         self._frames = 0
         self._dropped = 0
         self._malformed_frames = 0
         self._nacks = 0
         self._resent = 0
-        self._unrepairable = 0
+        self._verdicts: Counter[Verdict] = Counter()
         self._keyframe_requests = 0
-        self._remb_bps: int | None = None
+        self._holds = 0
+        self._probe_packets = 0
+        self._packets_before_report = 0
 
     def on_keyframe(self, callback: Callable[[], None]) -> None:
         """Call when a keyframe is wanted (PLI, FIR, or pictures we had to drop); at most once per 0.5 s."""
         self._keyframe_callback = callback
 
     def on_bandwidth(self, callback: Callable[[int], None]) -> None:
-        """Call with the bits per second that the far end believes the line carries (REMB)."""
-        self._bandwidth_callback = callback
+        """Call with the bits per second that the encoder may make: what the line leaves for the picture."""
+        self._congestion.on_video(callback)
+
+    def on_hold(self, callback: Callable[[int], None]) -> None:
+        """Call with a time (ms) for which the encoder shall make no picture: what it made still waits to leave."""
+        self._hold_callback = callback
 
     def start(self, transport: RtpTransport, parameters: StreamParameters) -> None:
         self._rtx_payload_type = parameters.rtx_payload_type
@@ -74,15 +92,22 @@ class VideoSender(RtpSender):
             self._not_connected += 1
             return
         now_ns = self._clock.now_ns()
+        self._adjust(now_ns)
+        queue_ns = self._pacer.queue_ns
         if self._skipping and not frame.is_keyframe:
             self._dropped += 1
-            self._want_keyframe(now_ns)  # in case the first request was lost
+            if queue_ns < NEEDLESS_QUEUE_NS:
+                self._want_keyframe(now_ns)  # in case the first request was lost
             return
         parts = payloads(frame.data)
         if not parts:
             self._malformed_frames += 1
             return
-        if transport.congested or not self._pacer.accepts(len(parts)):
+        if frame.is_keyframe and queue_ns > NEEDLESS_QUEUE_NS:
+            # What waits will not be missed: nothing after the keyframe refers to it.
+            self._dropped += self._pacer.drop_waiting()
+            queue_ns = 0
+        if transport.congested or queue_ns > DROP_QUEUE_NS or not self._pacer.accepts(len(parts)):
             # The pictures that follow refer to this one: none of them is worth its packets before a keyframe.
             self._dropped += 1
             self._skipping = True
@@ -93,12 +118,28 @@ class VideoSender(RtpSender):
         self._frames += 1
         timestamp = self._rtp_time(frame.pts_ns)
         last = len(parts) - 1
-        self._pacer.put(
-            [(timestamp, part, index == last) for index, part in enumerate(parts)],
-            frame_s=self._frame_s,
-            bytes_per_s=self._bytes_per_s,
-        )
+        self._pacer.put([(timestamp, part, index == last) for index, part in enumerate(parts)], frame_s=self._frame_s)
+        self._hold_if_late(now_ns)
         self._report_when_due(now_ns)
+
+    def _adjust(self, now_ns: int) -> None:
+        """Let pacer and prober follow the rate of now."""
+        congestion = self._congestion
+        congestion.tick(now_ns)
+        self._pacer.target_bps = congestion.picture_bps
+        self._pacer.factor = congestion.pace(now_ns)
+        if self._rtx_payload_type is not None and self._history.newest is not None:
+            probe_bps = congestion.wants_probe(now_ns)
+            if probe_bps is not None:
+                self._pacer.probe(probe_bps, probe_bps * BURST_NS / NS_PER_S)
+
+    def _hold_if_late(self, now_ns: int) -> None:
+        queue_ns = self._pacer.queue_ns
+        if queue_ns > HOLD_QUEUE_NS and now_ns - self._held_ns >= _HOLD_EVERY_NS:
+            self._held_ns = now_ns
+            self._holds += 1
+            if self._hold_callback is not None:
+                self._hold_callback((queue_ns - HOLD_QUEUE_NS // 3) // 1_000_000)
 
     def _measure(self, frame: EncodedFrame) -> None:
         if self._last_pts_ns is not None:
@@ -106,18 +147,58 @@ class VideoSender(RtpSender):
             if 0.005 < gap_s < 1:
                 # A card's slow pictures must not slow the keyframe that starts the camera's.
                 self._frame_s = min(gap_s, 1 / 25)
-                self._bytes_per_s += (len(frame.data) / gap_s - self._bytes_per_s) / 16
         self._last_pts_ns = frame.pts_ns
 
     def _rtp_time(self, media_ns: int) -> int:
         return (ns_to_90k(media_ns) + self._timestamp_origin) & 0xFFFFFFFF
 
-    def _send_paced(self, timestamp: int, payload: bytes, last: bool) -> None:
+    # what the pacer lets go; each returns the bits on the wire
+
+    def _send_paced(self, timestamp: int, payload: bytes, last: bool) -> int:
         sequence = self._sequence
-        packet = self._send_packet(payload, last, timestamp, self._clock.now_ns())
-        slot = sequence % HISTORY
-        self._history[slot] = packet
-        self._resent_ns[slot] = 0
+        now_ns = self._clock.now_ns()
+        packet = self._send_packet(payload, last, timestamp, now_ns)
+        self._history.keep(sequence, packet, now_ns)
+        return _wire_bits(packet)
+
+    def _send_again(self, sequence: int) -> int:
+        packet, transport = self._history.get(sequence), self._transport
+        if packet is None or transport is None:
+            return 0
+        now_ns = self._clock.now_ns()
+        again = self._renumbered if self._rtx_payload_type is None else self._rtx
+        packet = again(packet, now_ns)
+        self._congestion.repeated(now_ns, _wire_bits(packet))
+        self._resent += transport.send_rtp(packet)
+        return _wire_bits(packet)
+
+    def _send_probe(self) -> int:
+        """The newest packet once more, for its bits alone: in the repair stream the far end knows and drops it."""
+        packet, transport = self._history.newest, self._transport
+        if packet is None or transport is None or self._rtx_payload_type is None:
+            return 0
+        repeated = self._rtx(packet, self._clock.now_ns(), probe=self._congestion.controller.prober.number)
+        self._probe_packets += transport.send_rtp(repeated)
+        return _wire_bits(repeated)
+
+    def _rtx(self, packet: bytes, now_ns: int, probe: int = 0) -> bytes:
+        """The packet in a stream of its own for repairs (RFC 4588), so that losses stay measurable."""
+        assert self._rtx_payload_type is not None
+        sequence = self._rtx_sequence
+        self._rtx_sequence = (sequence + 1) & 0xFFFF
+        first, second, original, timestamp, _ = HEADER.unpack_from(packet)
+        payload = original.to_bytes(2, "big") + packet[HEADER.size + self._extension_length :]
+        extensions = self._extensions(now_ns, self._count_on_line(payload, now_ns, self.rtx_ssrc, probe))
+        header = HEADER.pack(first, second & 0x80 | self._rtx_payload_type, sequence, timestamp, self.rtx_ssrc)
+        return b"".join((header, extensions, payload))
+
+    def _renumbered(self, packet: bytes, now_ns: int) -> bytes:
+        """The packet itself once more; only its transport-wide number is new, for its arrival is another event."""
+        payload = packet[HEADER.size + self._extension_length :]
+        number = self._count_on_line(payload, now_ns, self.ssrc)
+        if not self._transport_cc_head:
+            return packet
+        return b"".join((packet[: HEADER.size], self._extensions(now_ns, number), payload))
 
     # what the far end asks
 
@@ -127,6 +208,12 @@ class VideoSender(RtpSender):
         self._keyframe_asked_ns = now_ns
         if self._keyframe_callback is not None:
             self._keyframe_callback()
+
+    def _take_report(self, block: rtcp.ReportBlock, arrival_ns: int) -> None:
+        super()._take_report(block, arrival_ns)
+        packets, self._packets_before_report = self._packets - self._packets_before_report, self._packets
+        rtt_ns = None if self._rtt_ms is None else int(self._rtt_ms * 1e6)
+        self._congestion.receiver_report(self._far_fraction_lost, rtt_ns, arrival_ns, packets)
 
     def _take_feedback(self, packet_type: int, fmt: int, body: bytes, arrival_ns: int) -> None:
         _, media = rtcp.feedback_ssrcs(body)
@@ -140,48 +227,39 @@ class VideoSender(RtpSender):
         elif fmt == rtcp.ALFB:
             estimate = rtcp.parse_remb(body)
             if estimate is not None and (self.ssrc in estimate[1] or media == self.ssrc):
-                self._remb_bps = estimate[0]
-                if self._bandwidth_callback is not None:
-                    self._bandwidth_callback(estimate[0])
+                self._congestion.remb(estimate[0], arrival_ns)
 
     def _resend(self, body: bytes, now_ns: int) -> None:
-        transport = self._transport
-        if transport is None or not self._may_resend:
+        if self._transport is None or not self._may_resend:
             return
-        budget = MAX_RESENT_PER_REQUEST
+        controller = self._congestion.controller
+        rtt_ns = controller.rtt_ns if self._congestion.is_measured else 0
+        self._adjust(now_ns)
         for sequence in rtcp.parse_nack(body):
-            slot = sequence % HISTORY
-            packet = self._history[slot]
-            if packet is None or int.from_bytes(packet[2:4], "big") != sequence:
-                self._unrepairable += 1
-            elif now_ns - self._resent_ns[slot] >= RESEND_GAP_NS:
-                if budget == 0:
-                    break
-                budget -= 1
-                self._resent_ns[slot] = now_ns
-                if transport.send_rtp(packet if self._rtx_payload_type is None else self._rtx(packet, now_ns)):
-                    self._resent += 1
-
-    def _rtx(self, packet: bytes, now_ns: int) -> bytes:
-        """The packet in a stream of its own for repairs (RFC 4588), so that losses stay measurable."""
-        assert self._rtx_payload_type is not None
-        sequence = self._rtx_sequence
-        self._rtx_sequence = (sequence + 1) & 0xFFFF
-        first, second, original, timestamp, _ = HEADER.unpack_from(packet)
-        extensions = self._extensions(now_ns)
-        header = HEADER.pack(first, second & 0x80 | self._rtx_payload_type, sequence, timestamp, self.rtx_ssrc)
-        payload = packet[HEADER.size + len(extensions) :]
-        return b"".join((header, extensions, original.to_bytes(2, "big"), payload))
+            verdict = self._history.requested(sequence, now_ns, rtt_ns=rtt_ns, target_bps=controller.target_bps)
+            self._verdicts[verdict] += 1
+            if verdict is Verdict.SEND:
+                self._pacer.repeat(sequence)
 
     def numbers(self) -> dict[str, Any]:
+        verdicts = self._verdicts
         return super().numbers() | {
             "frames_sent": self._frames,
             "frames_dropped": self._dropped,
             "malformed_frames": self._malformed_frames,
             "paced": len(self._pacer),
+            "pacer_ms": round(self._pacer.queue_ns / 1e6, 1),
+            "holds": self._holds,
             "nacks": self._nacks,
             "packets_resent": self._resent,
-            "packets_unrepairable": self._unrepairable,
+            "packets_unrepairable": verdicts[Verdict.UNKNOWN],
+            "packets_hopeless": verdicts[Verdict.HOPELESS],
+            "packets_not_repeated": verdicts[Verdict.TOO_DEAR],
+            "probe_packets": self._probe_packets,
             "keyframe_requests": self._keyframe_requests,
-            "remb_bps": self._remb_bps,
+            **self._congestion.numbers(),
         }
+
+
+def _wire_bits(packet: bytes) -> int:
+    return 8 * len(packet) + IP_UDP_SRTP_BITS

@@ -24,5 +24,9 @@ class Ghosts:
         if len(self._until) > _MOST:
             del self._until[next(iter(self._until))]
 
+    def gone_from(self, endpoint: str) -> None:
+        """It has ended after all."""
+        self._until.pop(endpoint, None)
+
     def may_be_at(self, endpoint: str) -> bool:
         return self._until.get(endpoint, 0.0) > self._now()

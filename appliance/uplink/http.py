@@ -5,6 +5,7 @@ Every failure of a request is one UplinkError with a plain sentence; an HTTP sta
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,15 +17,19 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from appliance import settings
-from appliance.errors import UplinkError
+from appliance.errors import Unreachable, UplinkError
 
 from .headers import brief, origin, plain, resolve, split_url
+from .names import Names
 
 log = logging.getLogger(__name__)
 
 # 307 and 308 keep method and body. 301, 302 and 303 turn a POST into a GET in most clients, so RFC 9725 section 4.7
 # forbids them; they come back as the answer and become an error.
 _REDIRECTS = (307, 308)
+
+
+UNACKNOWLEDGED_MS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,17 @@ class Answer:
     is_cut: bool = False
 
 
+def _impatient_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """For requests of a few kilobytes: what nobody acknowledges fails soon, to be tried again when the line is back.
+
+    Otherwise TCP's repetitions, ever further apart, would outlast the cut by as long as it lasted (tcp(7)).
+    """
+    made = socket.socket(*address[:3])
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+    return made
+
+
 def unusable(message: str) -> UplinkError:
     """What the MCU answered helps nobody; only a technician can cure that, so there is no hurry."""
     return UplinkError(message, retry_after_s=5.0, problem="mcu-answer")
@@ -56,8 +72,10 @@ def unusable(message: str) -> UplinkError:
 class SignallingClient:
     """HTTP for one session. Redirects are followed by hand, so that each hop is judged before anything is sent."""
 
-    def __init__(self, meeting: settings.Meeting, limits: HttpLimits | None = None) -> None:
+    def __init__(self, meeting: settings.Meeting, limits: HttpLimits | None = None, names: Names | None = None) -> None:
+        """`names`: shared by all sessions, as what it knows outlives them."""
         self._meeting = meeting
+        self._names = names or Names()
         self._token_hosts = frozenset(host.lower() for host in meeting.token_hosts)
         self._limits = limits or HttpLimits()
         self._http: aiohttp.ClientSession | None = None
@@ -75,7 +93,14 @@ class SignallingClient:
     async def open(self) -> None:
         limits = self._limits
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=await self._tls()),
+            connector=aiohttp.TCPConnector(
+                ssl=await self._tls(),
+                resolver=self._names,
+                use_dns_cache=False,
+                # A connection kept from before a cut, a new address or a NAT's forgetting would swallow the goodbye.
+                force_close=True,
+                socket_factory=_impatient_socket,
+            ),
             timeout=aiohttp.ClientTimeout(
                 total=limits.total_s, connect=limits.connect_s, sock_connect=limits.connect_s
             ),
@@ -162,7 +187,7 @@ class SignallingClient:
         except UplinkError:
             raise
         except aiohttp.ConnectionTimeoutError as error:
-            raise UplinkError(f"{host} cannot be connected to within {self._limits.connect_s:g} s") from error
+            raise Unreachable(f"{host} cannot be connected to within {self._limits.connect_s:g} s") from error
         except TimeoutError as error:
             raise UplinkError(f"{host} does not answer within {self._limits.total_s:g} s") from error
         except aiohttp.ClientError as error:
@@ -240,7 +265,10 @@ def _in_words(error: aiohttp.ClientError, host: str) -> UplinkError:
     """The failure of a request in words for a technician."""
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return UplinkError(f"the name {host} is not known; check the address and the network's name server")
+            message = f"the name {host} is not known; check the address and the network's name server"
+            # A name server that says so is there; one that says nothing may be behind a line that is down.
+            is_told = getattr(error.os_error, "errno", None) == socket.EAI_NONAME
+            return UplinkError(message) if is_told else Unreachable(message)
         case aiohttp.ClientConnectorCertificateError():
             reason = getattr(error.certificate_error, "verify_message", None) or error.certificate_error
             return unusable(f"the certificate of {host} is not trusted ({reason}); check 'ca_file' and the clock")
@@ -248,7 +276,7 @@ def _in_words(error: aiohttp.ClientError, host: str) -> UplinkError:
             return unusable(f"no secure connection to {host} ({error.strerror or error}); it needs TLS 1.2 or newer")
         case aiohttp.ClientConnectorError():
             reason = error.strerror or str(error.os_error) or type(error.os_error).__name__
-            return UplinkError(f"{host} cannot be connected to ({reason})")
+            return Unreachable(f"{host} cannot be connected to ({reason})")
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
             return UplinkError(f"{host} closed the connection in the middle of a request")
         case aiohttp.ClientPayloadError():

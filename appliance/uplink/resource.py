@@ -227,6 +227,9 @@ class SessionResource:
     async def _delete(self, url: str) -> None:
         """DELETE without If-Match: some servers honour it, and the session is to end whatever its state."""
         failure = "no answer"
+        haunted = self._ghosts.may_be_at(self._endpoint)
+        # Perhaps nobody waits for us any more: until it is gone, it may stand in the next one's way.
+        self._ghosts.left_at(self._endpoint)
         for attempt in range(1 + DELETE_RETRIES):
             if attempt:
                 await asyncio.sleep(0.05 * 2**attempt)
@@ -236,11 +239,12 @@ class SessionResource:
                 failure = str(error)
                 continue
             if answer.status in _GONE:
+                if not haunted:
+                    self._ghosts.gone_from(self._endpoint)
                 log.info("uplink: %s session ended (%d)", self._protocol, answer.status)
                 return
             failure = f"status {answer.status}"
             if answer.status < 500:
                 break
-        self._ghosts.left_at(self._endpoint)
         self.cannot_delete = f"the {self._protocol} session could not be deleted ({failure})"
         log.warning("uplink: %s; it ends by itself when the media stop", self.cannot_delete)

@@ -14,7 +14,7 @@ class SessionEvents(Protocol):
         """Media flows: our sound and picture are accepted, and the far end's have begun to arrive."""
 
     def lost(self, error: UplinkError) -> None:
-        """The session has ended badly; `run` raises the same error once its goodbye to the MCU is over."""
+        """Media have ceased. `run` raises once the session is given up; or they come back: `connected` again."""
 
     def far_silent(self, silent: bool) -> None:
         """The MCU answers, but sends neither sound nor picture (nobody else may be there); False when it does again."""
@@ -26,7 +26,10 @@ class SessionEvents(Protocol):
         """The MCU asks for a keyframe (PLI or FIR); already rate-limited to one per 0.5 s."""
 
     def bandwidth(self, bps: int) -> None:
-        """The MCU's estimate of what the line carries (REMB), for all we send."""
+        """What the line leaves for the picture: its encoder shall make so many bits a second."""
+
+    def hold_pictures(self, ms: int) -> None:
+        """The line is behind: the encoder shall make no picture for so long."""
 
 
 class Session(Protocol):
@@ -37,6 +40,9 @@ class Session(Protocol):
 
         Cancelling it is leaving: it says goodbye to the MCU (DELETE, BYE) in bounded time before it returns.
         """
+
+    def end(self, error: UplinkError) -> None:
+        """Give it up, for a reason that it cannot see itself: `run` raises `error`."""
 
     def send_video(self, frame: EncodedFrame) -> None:
         """Send one access unit; dropped and counted while not connected."""

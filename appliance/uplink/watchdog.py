@@ -28,6 +28,10 @@ class _Source:
             self._alive_ns = max(self._alive_ns, last_ns)
         return (now_ns - self._alive_ns) / NS_PER_S
 
+    def forgive(self, now_ns: int) -> None:
+        """Count from now on."""
+        self._alive_ns = now_ns
+
 
 class MediaWatchdog:
     """Fed with the times of what came last; raises MediaLost when that is too long ago. Pure: the caller has the clock.
@@ -40,6 +44,7 @@ class MediaWatchdog:
         self._legs = tuple((name, _Source(connected_ns)) for name in legs)
         self._media = _Source(connected_ns)
         self._has_media = False
+        self._freshest_s = 0.0
         self._looked_ns = connected_ns
 
     def look(self, now_ns: int, heard_ns: Sequence[int], media_ns: int) -> list[bool]:
@@ -52,8 +57,16 @@ class MediaWatchdog:
             (name, source.silent_s(now_ns, last_ns, stalled_ns))
             for (name, source), last_ns in zip(self._legs, heard_ns, strict=True)
         ]
+        freshest_s = min(silent_s for _, silent_s in silences)
+        is_back, self._freshest_s = freshest_s < PROBE_S < self._freshest_s, freshest_s
+        if is_back:
+            # The line was down for a moment. Sound comes each 20 ms, but reports and answers to probes take a while.
+            for _, source in self._legs:
+                source.forgive(now_ns)
+            return [True for _ in silences]
         for name, silent_s in silences:
-            if silent_s > SILENCE_S:
+            # A leg that is silent while the other is heard has failed; with both, the line has, which may be short.
+            if silent_s > SILENCE_S and (freshest_s < PROBE_S or freshest_s > SILENCE_S):
                 raise MediaLost(
                     f"the MCU has not answered on the {name} for {SILENCE_S:g} s; the line or the MCU is down"
                 )

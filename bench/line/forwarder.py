@@ -2,7 +2,8 @@
 
 Started by `path.py`: `python -m bench.line.forwarder UNIT_DEVICE FAR_DEVICE`. Commands are JSON lines on stdin, each
 answered by one on stdout: `{"cmd": "set", "up": {...}, "down": {...}}` (LinkSettings; what is left out stays),
-`{"cmd": "cut", "on": true}`, `{"cmd": "restart", "seed": 1}`, `{"cmd": "stats"}`. It ends with its stdin.
+`{"cmd": "cut", "on": true}`, `{"cmd": "nat", "offset": 1000}`, `{"cmd": "restart", "seed": 1}`, `{"cmd": "stats"}`. It
+ends with its stdin.
 """
 
 import fcntl
@@ -17,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from .impairment import LineError, Link, LinkSettings
+from .nat import Nat
 
 # linux/if_tun.h
 _TUNSETIFF = 0x400454CA
@@ -44,26 +46,30 @@ class Forwarder:
         now_ns = time.monotonic_ns()
         self._links = {name: Link(LinkSettings(), f"0/{name}", now_ns) for name in ("up", "down")}
         self._settings = dict.fromkeys(self._links, LinkSettings())
-        # (where packets come in, the link they take, where they go out)
-        self._ways = ((unit_tun, self._links["up"], far_tun), (far_tun, self._links["down"], unit_tun))
+        self._nat = Nat()
+        # (where packets come in, the link they take, where they go out, and how they are translated there)
+        self._ways = (
+            (unit_tun, self._links["up"], far_tun, self._nat.up),
+            (far_tun, self._links["down"], unit_tun, self._nat.down),
+        )
         self._unsent = 0
         self._latest_ns = 0
         self._line = b""
 
     def run(self) -> None:
         """Until stdin closes."""
-        files = [sys.stdin.fileno(), *(tun for tun, _, _ in self._ways)]
+        files = [sys.stdin.fileno(), *(way[0] for way in self._ways)]
         while True:
-            due = [at for _, link, _ in self._ways if (at := link.next_ns()) is not None]
+            due = [at for _, link, *_ in self._ways if (at := link.next_ns()) is not None]
             wait_s = max(0, min(due) - time.monotonic_ns()) / 1e9 if due else None
             readable, _, _ = select.select(files, (), (), wait_s)
             if due and not readable:
                 self._latest_ns = max(self._latest_ns, time.monotonic_ns() - min(due))
-            for tun, link, out in self._ways:
+            for tun, link, out, translate in self._ways:
                 if tun in readable:
                     self._read(tun, link)
                 for packet in link.take(time.monotonic_ns()):
-                    self._write(out, packet)
+                    self._write(out, translate(packet))
             if files[0] in readable and not self._read_commands(files[0]):
                 return
 
@@ -106,6 +112,9 @@ class Forwarder:
             case "cut":
                 for link in self._links.values():
                     link.cut(bool(command["on"]))
+                return {}
+            case "nat":
+                self._nat.offset = int(command["offset"])
                 return {}
             case "restart":
                 for name, link in self._links.items():

@@ -15,7 +15,8 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ from .profiles import PROFILES, Profile
 
 _PREFIX = "bpline"
 _ANSWER_LIMIT_S = 5.0
+# A network of their own, beside the line's.
+SPARE_HOSTS = ("10.77.1.1", "10.77.1.2")
 # A process may have several lines.
 _NUMBERS = itertools.count()
 
@@ -153,6 +156,34 @@ class LinePath:
     async def plug(self) -> None:
         """Plug it in again."""
         await self._ask({"cmd": "cut", "on": False})
+
+    async def translate(self, offset: int) -> None:
+        """Let the far end see UDP from other ports (0: from its own); the mappings of before are forgotten."""
+        await self._ask({"cmd": "nat", "offset": offset})
+
+    def unplug_unit(self) -> None:
+        """Pull the unit's own cable: its link goes down, and its routes with it."""
+        _ip("-n", self.unit.namespace, "link", "set", self.unit.device, "down")
+
+    def plug_unit(self) -> None:
+        """And plug it in again; what a DHCP client does, is done."""
+        _ip("-n", self.unit.namespace, "link", "set", self.unit.device, "up")
+        _add_default_route(self.unit)
+
+    @asynccontextmanager
+    async def spare(self) -> AsyncIterator[None]:
+        """A second way between the ends that the unit's kernel takes when the first is down, from another address."""
+        ours, theirs = f"{self.unit.device}s", f"{self.far.device}s"
+        inside, beyond = ("-n", self.unit.namespace), ("-n", self.far.namespace)
+        _ip(*inside, "link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", self.far.namespace)
+        try:
+            for end, device, host in ((inside, ours, SPARE_HOSTS[0]), (beyond, theirs, SPARE_HOSTS[1])):
+                _ip(*end, "addr", "add", f"{host}/30", "dev", device)
+                _ip(*end, "link", "set", device, "up")
+            _ip(*inside, "route", "add", f"{self.far.host}/32", "via", SPARE_HOSTS[1], "metric", "900")
+            yield
+        finally:
+            _ip(*inside, "link", "delete", ours)
 
     def readdress_unit(self, host: str) -> None:
         """The unit's address becomes another one, as when a router hands out a new lease; `unit.host` stays the old."""

@@ -41,6 +41,7 @@ window.figures = async (peer) => {
     if (report.type === "inbound-rtp") found[report.kind] = report;
     if (report.type === "codec") found[report.mimeType] = true;
     if (report.type === "outbound-rtp") found["sent " + report.kind] = report;
+    if (report.type === "candidate-pair" && report.nominated) found.line = report;
   }
   return found;
 };

@@ -38,6 +38,9 @@ class FakeStream:
     def on_keyframe(self, callback: Callable[[], None]) -> None:
         self.keyframe = callback
 
+    def on_bandwidth(self, callback: Callable[[int], None]) -> None:
+        self.bandwidth = callback
+
     def request_keyframe(self) -> None:
         self.keyframes_asked += 1
 

@@ -1,7 +1,10 @@
 """Stand-ins for the RTP tests: a clock to turn, a transport that remembers, pictures and a stock aiortc far end."""
 
+import heapq
+import itertools
 import random
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 
 import aioice.ice
@@ -27,6 +30,45 @@ class TurnedClock:
 
     def turn(self, ms: float) -> None:
         self.time_ns += round(ms * 1e6)
+
+
+class TurnedTimers:
+    """`call_later` of a loop whose time is a TurnedClock's."""
+
+    class Timer:
+        def __init__(self, what: Callable[[], None]) -> None:
+            self.what: Callable[[], None] | None = what
+
+        def cancel(self) -> None:
+            self.what = None
+
+    def __init__(self, clock: TurnedClock) -> None:
+        self._clock = clock
+        self._order = itertools.count()
+        self._due: list[tuple[int, int, TurnedTimers.Timer]] = []
+
+    def call_later(self, delay_s: float, what: Callable[[], None]) -> Timer:
+        timer = TurnedTimers.Timer(what)
+        heapq.heappush(self._due, (self._clock.time_ns + round(delay_s * 1e9), next(self._order), timer))
+        return timer
+
+    def turn(self, ms: float) -> None:
+        """Let so much time pass, with all that is due in it."""
+        end_ns = self._clock.time_ns + round(ms * 1e6)
+        while self._due and self._due[0][0] <= end_ns:
+            self._fire()
+        self._clock.time_ns = end_ns
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Let time pass until something holds."""
+        while not true():
+            assert self._due, "it will never hold: nothing is due any more"
+            self._fire()
+
+    def _fire(self) -> None:
+        self._clock.time_ns, _, timer = heapq.heappop(self._due)
+        if timer.what is not None:
+            timer.what()
 
 
 class RememberingTransport:

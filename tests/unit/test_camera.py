@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
+from appliance.capture import recorder
 from appliance.capture.camera import Camera
 from appliance.capture.card import card_maker
 from appliance.capture.letters import pillow_lettering
 from appliance.capture.pictures import VideoConfig, planes_of
 from appliance.capture.recorder import Card
+from appliance.capture.x264 import X264Encoder
 from appliance.errors import WorkerError
 from appliance.media import timecode
 from appliance.media.clock import NS_PER_S, MediaClock
@@ -272,3 +275,31 @@ def test_every_card_is_written_in_both_languages_at_every_size(width: int, heigh
             assert int(luma.max()) > 150
     assert texts[:3] == ["Xã Tân Lập", "Camera đã tắt", "Camera off"]
     assert texts[9:12] == ["Xã Tân Lập", "Camera off", "Camera đã tắt"]
+
+
+class SwallowingEncoder(X264Encoder):
+    """Takes pictures and gives nothing, until it is opened anew."""
+
+    swallows = True
+
+    def encode(self, frame: av.VideoFrame, pts_ns: int, *, keyframe: bool = False) -> EncodedFrame | None:
+        return None if self.swallows else super().encode(frame, pts_ns, keyframe=keyframe)
+
+    def close(self) -> None:
+        self.swallows = False
+        super().close()
+
+
+async def test_an_encoder_that_swallows_its_pictures_gives_them_again_once_it_is_restarted(
+    device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "X264Encoder", SwallowingEncoder)
+    async with a_camera(device) as viewer:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await viewer.sees()
+        assert viewer.camera.frames == 0
+    async with a_camera(device) as viewer:
+        viewer.camera.restart_encoder()
+        await viewer.look_until(lambda level: level == PICTURE)
+        assert viewer.camera.frames > 0

@@ -125,6 +125,18 @@ async def test_the_test_card_arrives_with_its_time_code_at_its_pace() -> None:
         assert 0 <= MediaClock().now_ns() - frames[-1].pts_ns < NS_PER_S // 5
 
 
+async def test_the_encoder_is_restarted_on_command_with_a_keyframe_and_no_gap() -> None:
+    async with a_worker() as engine:
+        engine.configure()
+        frames = [await engine.frame() for _ in range(10)]
+        assert [frame.is_keyframe for frame in frames] == [True] + [False] * 9
+        engine.command(cmd="encoder")
+        async with asyncio.timeout(3):
+            while not (frame := await engine.frame()).is_keyframe:
+                frames.append(frame)
+        assert frame.pts_ns - frames[-1].pts_ns < NS_PER_S // 4
+
+
 async def test_the_status_says_what_runs_each_half_second() -> None:
     async with a_worker() as engine:
         engine.configure()
@@ -142,6 +154,8 @@ async def test_the_status_says_what_runs_each_half_second() -> None:
             "height": 360,
             "fps": 30,
             "bitrate_bps": 800_000,
+            "rung": 0,
+            "held": 0,
             "camera_on": True,
             "dropped": 0,
             "problem": None,

@@ -189,6 +189,25 @@ async def test_a_listener_sees_from_a_keyframe_on_and_gets_another_when_it_asks(
         await mcu.until(another)
 
 
+async def test_the_wall_follows_the_slowest_listener_s_line_until_that_one_leaves() -> None:
+    async with lab_mcu() as mcu:
+        await mcu.join("/whip/r/a")
+        _, fast = await mcu.join("/whep/r/b")
+        location, slow = await mcu.join("/whep/r/c")
+        await mcu.until(lambda: bool(fast.video_sender.pictures) and bool(slow.video_sender.pictures))
+        mixer = mcu.sessions._rooms["r"].mixer
+        fast.video_sender.bandwidth(380_000)
+        slow.video_sender.bandwidth(300_000)
+        assert mixer.wanted_bps == 300_000
+        count = len(fast.video_sender.pictures)
+        # The slower wall begins with a keyframe, which everybody can decode.
+        await mcu.until(lambda: any(frame.is_keyframe for frame in fast.video_sender.pictures[count:]))
+        slow.video_sender.bandwidth(1_000)
+        assert mixer.wanted_bps == 200_000, "less is no wall"
+        await mcu.leave(location)
+        await mcu.until(lambda: mixer.wanted_bps == 380_000)
+
+
 async def test_who_joins_and_sends_garbage_disturbs_nobody() -> None:
     async with lab_mcu() as mcu:
         _, sender = await mcu.join("/whip/r/a")

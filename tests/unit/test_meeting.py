@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from appliance.errors import ControlError, CredentialsRejected, MediaLost, UplinkError
+from appliance.errors import ControlError, CredentialsRejected, MediaLost, Unreachable, UplinkError
 from appliance.intent import Intent, IntentFile
 from appliance.media.values import AudioBlock, EncodedFrame
 from appliance.meeting import Meeting
@@ -43,6 +43,9 @@ class ScriptedSession:
     def send_audio(self, block: AudioBlock) -> None: ...
     def pull_audio(self, heard_at_ns: int) -> AudioBlock | None: ...
     def request_far_keyframe(self) -> None: ...
+    def end(self, error: UplinkError) -> None:
+        self.outcome.set_exception(error)
+
     def numbers(self) -> Mapping[str, Any]:
         return {}
 
@@ -55,11 +58,15 @@ class Room:
         self.sessions: list[ScriptedSession] = []
         self.opened = asyncio.Event()
         self.waits: list[float] = []
+        self.network = asyncio.Event()
+        # Set, a wait lasts until something else ends it.
+        self.holds = False
         self.meeting = Meeting(
             self.store,
             Supervisor(),
             {"a": meeting_settings("a"), "b": meeting_settings("b")},
             self._open,
+            network_changed=self._network_changed,
             sleep=self._sleep,
             rng=random.Random(1),
         )
@@ -71,12 +78,23 @@ class Room:
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
+        if self.holds:
+            await asyncio.Event().wait()
+
+    async def _network_changed(self) -> None:
+        await self.network.wait()
+        self.network.clear()
 
     async def session(self, number: int) -> ScriptedSession:
         while len(self.sessions) < number:
             self.opened.clear()
             await asyncio.wait_for(self.opened.wait(), 2)
         return self.sessions[number - 1]
+
+    async def until_waiting(self) -> None:
+        async with asyncio.timeout(2):
+            while not self.waits:
+                await asyncio.sleep(0)
 
     async def until(self, state: MeetingState) -> None:
         async def wait() -> None:
@@ -228,6 +246,67 @@ async def test_tries_are_counted_since_the_meeting_was_last_live() -> None:
         third.outcome.set_exception(MediaLost("nothing arrives"))
         await room.session(4)
         assert room.meeting.status.attempts == 1
+
+
+async def test_an_mcu_that_cannot_be_reached_is_tried_again_within_a_second_for_ever() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        (await room.session(1)).outcome.set_exception(UplinkError("it failed"))
+        for number in range(2, 30):
+            (await room.session(number)).outcome.set_exception(Unreachable("nothing answers"))
+        (await room.session(30)).outcome.set_exception(UplinkError("it failed"))
+        await room.session(31)
+        assert max(room.waits[1:29]) <= 1.0
+        assert room.waits[29] <= 1.0, "silence has not made the other wait grow"
+
+
+async def test_a_change_of_the_network_ends_the_wait_for_the_next_try() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        room.holds = True
+        (await room.session(1)).outcome.set_exception(Unreachable("no route"))
+        await room.until_waiting()
+        assert len(room.sessions) == 1
+        room.holds = False
+        room.network.set()
+        await room.session(2)
+
+
+async def test_a_change_of_the_network_shortens_no_wait_that_the_mcu_asked_for() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        room.holds = True
+        (await room.session(1)).outcome.set_exception(UplinkError("busy", retry_after_s=20, problem="mcu-busy"))
+        await room.until_waiting()
+        room.network.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(room.sessions) == 1
+
+
+async def test_a_session_that_comes_back_by_itself_is_a_reconnect_and_needs_no_new_one() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        await room.session(1)
+        room.meeting.connected()
+        room.meeting.lost(MediaLost("nothing arrives"))
+        assert room.meeting.status.state is MeetingState.REJOINING
+        room.meeting.connected()
+        assert (room.meeting.status.state, room.meeting.status.reconnects) == (MeetingState.LIVE, 1)
+        assert room.store.state.problems == ()
+        assert len(room.sessions) == 1
+
+
+async def test_a_live_session_that_does_not_do_its_work_is_replaced() -> None:
+    async with a_room() as room:
+        room.meeting.join("a")
+        await room.session(1)
+        room.meeting.renew(MediaLost("not live yet"))
+        assert not room.sessions[0].outcome.done()
+        room.meeting.connected()
+        room.meeting.renew(MediaLost("the picture is not taken"))
+        await room.session(2)
+        assert room.meeting.status.state is MeetingState.REJOINING
 
 
 async def test_an_unknown_meeting_is_refused_and_changes_nothing() -> None:

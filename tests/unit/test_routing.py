@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from appliance.errors import ControlError
+from appliance.errors import ControlError, UplinkError
 from appliance.media.pipe import Kind
 from appliance.media.values import SILENCE, AudioBlock, EncodedFrame
 from appliance.routing import FAILURES_TO_TELL, MediaRouter, scene_of
@@ -42,6 +42,9 @@ class RecordedSession:
 
     def picture_delay_ns(self) -> int | None:
         return self.picture_delay
+
+    def end(self, error: UplinkError) -> None:
+        raise error
 
     def request_far_keyframe(self) -> None:
         self.keyframes += 1
@@ -128,19 +131,38 @@ def test_the_encoder_follows_the_line_within_its_settings_and_starts_afresh_with
     bench.router.bandwidth(500_000)
     bench.router.session_over()
     assert [c["bps"] for c in bench.commands["camera"] if c["cmd"] == "bitrate"] == [
-        836_000,  # what the sound does not need
-        64_000,  # never less than a picture needs
+        900_000,
+        32_000,  # never less than an encoder makes
         2_000_000,  # never more than is configured
-        436_000,
+        500_000,
         2_000_000,
     ]
 
 
+def test_a_line_that_is_behind_has_pictures_left_out(bench: Bench) -> None:
+    bench.router.hold_pictures(120)
+    assert bench.commands["camera"] == [{"cmd": "hold", "ms": 120}]
+
+
+def test_a_slow_line_becomes_a_problem_and_a_good_one_takes_it_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    for target_bps in [200_000] * 12 + [900_000] * 7:
+        now_s += 1
+        bench.router.look_at_line({"video_out_target_bps": target_bps, "video_out_bounded_by": "delay"})
+        if now_s == 112:
+            assert [problem.code for problem in bench.store.state.problems] == ["line-slow"]
+    assert bench.store.state.problems == ()
+
+
 def test_a_restarted_camera_goes_on_at_the_line_s_bit_rate_and_off_when_it_was_off(bench: Bench) -> None:
-    bench.router.bandwidth(564_000)
+    bench.router.bandwidth(500_000)
     bench.router.set_camera(False)
     setup = bench.router._camera_setup()
-    assert setup["video"]["bitrate_kbps"] == 500
+    assert setup["video"]["bitrate_kbps"] == 2000
+    assert setup["video_bps"] == 500_000
     assert setup["camera_on"] is False
 
 

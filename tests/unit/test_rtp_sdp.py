@@ -118,6 +118,66 @@ def test_redundant_audio_is_taken_where_both_ends_know_it() -> None:
     assert without[0].red is None
 
 
+def test_transport_cc_is_offered_for_sound_and_picture_and_agreed_on_with_its_number() -> None:
+    text = sdp_text.write(TRANSPORT, offered(), session_id=1, stream="s", bundle=True, offer=True)
+    assert text.count("transport-wide-cc-extensions-01\r\n") == text.count(" transport-cc\r\n") == 2
+    for agreed in check_answer(offered(), sdp.parse(answer_to())).values():
+        assert "transport-cc" in negotiation.common_feedback(agreed.section, agreed.codec)
+        assert negotiation.common_extensions(agreed.section, agreed.codec)[sdp.TRANSPORT_CC_URI] == 4
+
+
+@pytest.mark.parametrize("missing", ["a=extmap:4 ", "a=rtcp-fb:111 transport-cc", "a=rtcp-fb:102 transport-cc"])
+def test_half_of_transport_cc_is_none_of_it(missing: str) -> None:
+    text = "\r\n".join(line for line in answer_to().split("\r\n") if not line.startswith(missing))
+    found = check_answer(offered(), sdp.parse(text))
+    without = "audio" if "111" in missing else "video"
+    agreed = found[without]
+    assert "transport-cc" not in negotiation.common_feedback(agreed.section, agreed.codec)
+    assert (
+        sdp.TRANSPORT_CC_URI not in negotiation.common_extensions(agreed.section, agreed.codec) or "extmap" in missing
+    )
+
+
+def test_feedback_for_all_codecs_at_once_counts() -> None:
+    text = answer_to().replace("a=rtcp-fb:102 transport-cc", "a=rtcp-fb:* transport-cc")
+    agreed = check_answer(offered(), sdp.parse(text))["video"]
+    assert "transport-cc" in negotiation.common_feedback(agreed.section, agreed.codec)
+
+
+def test_chromiums_sound_is_answered_with_transport_cc() -> None:
+    taken = choose_sections(sdp.parse(CHROMIUM), "recvonly")
+    text = sdp_text.lines_of(negotiation.answered_section(taken[0], "recvonly", 1, 2), TRANSPORT, "s", offer=False)
+    assert "a=rtcp-fb:111 transport-cc" in text
+    assert f"a=extmap:3 {sdp.TRANSPORT_CC_URI}" in text
+
+
+@pytest.mark.parametrize(
+    ("session", "video", "session_bps", "video_bps"),
+    [
+        ("", "", None, None),
+        ("b=AS:512", "", 512_000, None),
+        ("", "b=AS:384", None, 384_000),
+        ("", "b=AS:384\r\nb=TIAS:350000", None, 350_000),
+        ("b=CT:900", "b=RR:0", None, None),
+        ("", "b=AS:0", None, None),
+    ],
+)
+def test_the_bandwidth_that_a_description_allows_is_read(
+    session: str, video: str, session_bps: int | None, video_bps: int | None
+) -> None:
+    head, audio, picture = answer_to().split("m=")
+    head += f"{session}\r\n" if session else ""
+    line, rest = picture.split("\r\n", 1)
+    picture = "\r\n".join((line, *([video] if video else []), rest))
+    answer = sdp.parse("m=".join((head, audio, picture)))
+    assert (answer.most_bps, answer.sections[1].most_bps) == (session_bps, video_bps)
+
+
+def test_a_bandwidth_that_is_no_number_ends_the_negotiation() -> None:
+    with pytest.raises(NegotiationFailed, match="malformed"):
+        sdp.parse(answer_to().replace("a=mid:1", "b=AS:viel\r\na=mid:1"))
+
+
 def test_gstreamers_offer_is_taken_though_a_bundled_section_has_port_0() -> None:
     taken = choose_sections(sdp.parse(GSTREAMER), "recvonly")
     assert [(index, agreed.codec.name) for index, agreed in taken.items()] == [(0, "h264"), (1, "opus")]

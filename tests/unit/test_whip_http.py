@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import logging
+import socket
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import CredentialsRejected, NegotiationFailed, UplinkError
+from appliance.uplink import http
 
 from .whip_endpoint import (
     ANSWER,
@@ -256,3 +258,16 @@ async def test_nothing_is_left_open_after_a_session() -> None:
         await asyncio.sleep(0)
         assert {task for task in asyncio.all_tasks() - before if "appliance" in repr(task)} == set()
     gc.collect()  # an unclosed socket or session would warn, and a warning fails the test
+
+
+async def test_each_request_has_a_connection_of_its_own_for_an_old_one_may_lead_nowhere_after_a_cut() -> None:
+    async with ScriptedEndpoint() as server:
+        server.on("POST", "/whip", created("/session/1"))
+        server.on("DELETE", "/session/1", Reply(200))
+        await post(meeting(server.url("/whip")))
+        assert [request.headers["Connection"] for request in server.requests] == ["close", "close"]
+
+
+def test_a_request_that_nobody_acknowledges_fails_before_tcp_gets_slow() -> None:
+    with http._impatient_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))) as made:
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == http.UNACKNOWLEDGED_MS

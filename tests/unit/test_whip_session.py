@@ -9,10 +9,12 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from appliance.errors import CredentialsRejected, MediaLost, NegotiationFailed, UplinkError
+from appliance.errors import CredentialsRejected, MediaLost, NegotiationFailed, Unreachable, UplinkError
 from appliance.media.values import SILENCE, AudioBlock, EncodedFrame
 from appliance.uplink import watchdog, whip_session
+from appliance.uplink.ghosts import Ghosts
 from appliance.uplink.http import HttpLimits
+from appliance.uplink.line import Line
 from appliance.uplink.whip_session import WhipSession
 
 from .whip_endpoint import ANSWER, SDP_TYPE, Reply, ScriptedEndpoint, created, meeting
@@ -22,16 +24,26 @@ KEY = EncodedFrame(b"key", 1, True)
 DELTA = EncodedFrame(b"delta", 2, False)
 
 
+class SilentLine(Line):
+    """Nobody answers any knock."""
+
+    async def answers(self, urls: Any, *, refusal_counts: bool = False) -> None:
+        await asyncio.Event().wait()
+
+
 class Call:
     """A session against a scripted server, on peers that the test moves."""
 
-    def __init__(self, server: ScriptedEndpoint, prepare: Callable[[FakePeer], None]) -> None:
+    def __init__(self, server: ScriptedEndpoint, prepare: Callable[[FakePeer], None], line: Line) -> None:
         self.server = server
         self.prepare = prepare
         self.heard = Heard()
         self.peers: list[FakePeer] = []
         self.config = meeting(server.url("/whip"), server.url("/whep"))
-        self.session = WhipSession(self.config, self.heard, cast("Any", self._make), limits=HttpLimits(1, 1))
+        self.ghosts = Ghosts()
+        self.session = WhipSession(
+            self.config, self.heard, cast("Any", self._make), ghosts=self.ghosts, line=line, limits=HttpLimits(1, 1)
+        )
         self.job = asyncio.ensure_future(self.session.run())
 
     def _make(self, url: str) -> FakePeer:
@@ -70,13 +82,15 @@ class Call:
 
 
 @asynccontextmanager
-async def call(prepare: Callable[[FakePeer], None] = lambda _: None, **replies: Any) -> AsyncIterator[Call]:
+async def call(
+    prepare: Callable[[FakePeer], None] = lambda _: None, *, line: Line | None = None, **replies: Any
+) -> AsyncIterator[Call]:
     async with ScriptedEndpoint() as server:
         server.on("POST", "/whip", replies.get("whip", created("/s/whip")))
         server.on("POST", "/whep", replies.get("whep", created("/s/whep")))
         for path in ("/s/whip", "/s/whep"):
             server.on("DELETE", path, Reply(200))
-        current = Call(server, prepare)
+        current = Call(server, prepare, line or Line())
         try:
             yield current
         finally:
@@ -316,3 +330,65 @@ async def test_a_session_that_cannot_be_deleted_is_reported() -> None:
     async with call(whip=created("https://10.0.0.9/s")) as now:
         await now.become_live()
         assert "another server" in now.session.numbers()["cannot_delete"]
+
+
+async def test_a_session_that_is_heard_again_goes_on_without_a_new_one() -> None:
+    line = SilentLine()
+    async with call(line=line) as now:
+        await now.become_live()
+        for peer in now.peers:
+            peer.answers = False
+            peer.last_heard_ns = 0
+        now.receiving.video.last_packet_ns = 0
+        await now.until(lambda: now.heard.losses)
+        assert line.is_doubtful
+        assert not now.job.done()
+        for peer in now.peers:
+            peer.answers = True
+        now.receiving.video.last_packet_ns = time.monotonic_ns()
+        await now.until(lambda: now.heard.times_connected == 2)
+        assert not line.is_doubtful
+        assert len(now.server.seen("POST")) == 2
+        assert now.deleted() == []
+
+
+async def test_a_session_ends_with_the_reason_it_is_told() -> None:
+    async with call() as now:
+        await now.become_live()
+        now.session.end(MediaLost("the picture is not taken"))
+        now.session.end(MediaLost("told twice"))
+        assert "not taken" in str(await now.failure())
+        assert now.deleted() == ["/s/whep", "/s/whip"]
+
+
+async def test_after_a_loss_nothing_is_posted_before_the_mcu_takes_a_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(whip_session, "REACH_S", 0.2)
+    line = SilentLine()
+    line.is_doubtful = True
+    async with call(line=line) as now:
+        error = await now.failure()
+        assert isinstance(error, Unreachable)
+        assert now.server.requests == []
+        assert now.peers == []
+
+
+async def test_a_goodbye_that_nobody_answers_does_not_hold_up_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whip_session, "QUICK_GOODBYE_S", 0.1)
+    asked = asyncio.Event()
+
+    async def never(_: web.Request) -> web.Response:
+        asked.set()
+        await asyncio.sleep(0.5)
+        return web.Response(status=200)
+
+    async with call() as now:
+        now.server.on("DELETE", "/s/whip", never)
+        await now.become_live()
+        begun = time.monotonic()
+        now.session.end(MediaLost("enough"))
+        await now.failure()
+        assert time.monotonic() - begun < 0.45
+        assert now.ghosts.may_be_at(now.config.send_url), "it may stand in the next one's way"
+        await now.until(lambda: not now.ghosts.may_be_at(now.config.send_url))

@@ -58,3 +58,23 @@ def test_loudness_is_told_in_decibels_below_the_loudest() -> None:
     assert loudness_dbov(b"\xff\x7f" * 960) == 0
     assert loudness_dbov(b"\x00\x08" * 960) == -24
     assert loudness_dbov(b"") == -127
+
+
+def test_a_cut_of_two_seconds_is_none_though_one_leg_was_last_heard_a_second_before_it() -> None:
+    dog = watchdog()
+    for tick in range(1, 13):
+        dog.look(tick * TICK, [4 * TICK, min(tick, 6) * TICK], min(tick, 6) * TICK)
+    # Sound is back at once; the sending leg's report comes later.
+    for tick in range(14, 18):
+        dog.look(tick * TICK, [4 * TICK, tick * TICK], tick * TICK)
+    dog.look(18 * TICK, [18 * TICK, 18 * TICK], 18 * TICK)
+
+
+def test_a_leg_that_does_not_come_back_with_the_line_is_noticed_as_soon_as_any_other() -> None:
+    dog = watchdog()
+    for tick in range(1, 10):
+        dog.look(tick * TICK, [TICK, TICK], TICK)
+    for tick in range(10, 20):
+        dog.look(tick * TICK, [TICK, tick * TICK], tick * TICK)
+    with pytest.raises(MediaLost, match="sending"):
+        dog.look(20 * TICK, [TICK, 20 * TICK], 20 * TICK)

@@ -21,6 +21,8 @@ class FakeStream:
         self.frame: Callable[[EncodedFrame], None] = lambda _: None
         self.keyframe: Callable[[], None] = lambda: None
         self.bandwidth: Callable[[int], None] = lambda _: None
+        self.hold: Callable[[int], None] = lambda _: None
+        self.bitrate: Callable[[int], None] = lambda _: None
 
     def on_frame(self, callback: Callable[[EncodedFrame], None]) -> None:
         self.frame = callback
@@ -36,6 +38,12 @@ class FakeStream:
 
     def on_bandwidth(self, callback: Callable[[int], None]) -> None:
         self.bandwidth = callback
+
+    def on_hold(self, callback: Callable[[int], None]) -> None:
+        self.hold = callback
+
+    def on_bitrate(self, callback: Callable[[int], None]) -> None:
+        self.bitrate = callback
 
     def send(self, *what: Any) -> None:
         self.sent.append(what)
@@ -91,7 +99,11 @@ class FakePeer:
     async def close(self) -> None:
         self.closings += 1
 
-    def probe(self) -> None:
+    @property
+    def path(self) -> tuple[str, str] | None:
+        return ("127.0.0.1", "127.0.0.1")
+
+    def probe(self, *, afresh: bool = False) -> None:
         if self.answers:
             self.last_heard_ns = time.monotonic_ns()
 
@@ -108,6 +120,7 @@ class Heard:
         self.times_connected = 0
         self.keyframes_wanted = 0
         self.bps: list[int] = []
+        self.holds: list[int] = []
         self.losses: list[UplinkError] = []
         self.silences: list[bool] = []
 
@@ -129,3 +142,6 @@ class Heard:
 
     def bandwidth(self, bps: int) -> None:
         self.bps.append(bps)
+
+    def hold_pictures(self, ms: int) -> None:
+        self.holds.append(ms)
