@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.rtp import red, rtcp
 from appliance.rtp.audio_receiver import AudioReceiver
+from appliance.rtp.congestion import CongestionControl
 from appliance.rtp.opus import OpusEncoder
 from appliance.rtp.red import Redundancy, Redundant
 from appliance.rtp.sender import AudioSender
@@ -101,6 +102,18 @@ def test_the_sender_repeats_while_the_far_end_loses_and_only_where_it_knows_red(
             assert earlier[-1] == Redundant(960, before)
             assert primary != before
         sender.stop()
+
+
+def test_on_a_narrow_line_sound_is_not_sent_twice() -> None:
+    line, congestion = RememberingTransport(), CongestionControl(TurnedClock())
+    sender = AudioSender(clock=TurnedClock(), congestion=congestion)
+    sender.start(line, parameters("audio", ssrc=sender.ssrc, red_payload_type=RED))
+    sender.handle_rtcp(rtcp.RR, 1, loss_report(sender.ssrc, 0.05), 0)
+    packets_of(sender, line, OpusEncoder(), 0, 4)
+    congestion.controller.target_bps = 200_000
+    packets_of(sender, line, OpusEncoder(), 4, 4)
+    assert [header(packet)[0] for packet in line.rtp] == [OPUS] + [RED] * 3 + [OPUS] * 4
+    sender.stop()
 
 
 @pytest.mark.parametrize(("loss", "burst"), [(0.05, 1), (0.05, 2), (0.05, 3), (0.1, 1)])
