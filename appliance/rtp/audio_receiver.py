@@ -6,7 +6,7 @@ from typing import Any
 from appliance.media.clock import Clock
 from appliance.media.values import AudioBlock
 
-from . import red
+from . import opus_packet, red
 from .audio_buffer import AudioBuffer
 from .clock_recovery import SessionTimeline
 from .header import RtpHeader
@@ -46,7 +46,8 @@ class AudioReceiver(StreamReceiver):
         except ValueError:
             self._malformed += 1
             return
-        for back, (offset, block) in enumerate(reversed(earlier), 1):
+        for offset, block in earlier:
+            back = offset // max(opus_packet.duration(block), 1)
             timestamp = (header.timestamp - offset) & 0xFFFFFFFF
             self._buffer.insert((header.sequence - back) & 0xFFFF, timestamp, block, arrival_ns, redundant=True)
         if primary:

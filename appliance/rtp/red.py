@@ -62,7 +62,9 @@ class Redundancy:
     ONE, TWO = 0.01, 0.04
     # Each report (about a second) leaves this much of what earlier ones said.
     _MEMORY = 0.9
-    MOST = 2
+    # Which ones: with two, the third last instead of the second last, so that three lost in a row all come again.
+    _BACK: tuple[tuple[int, ...], ...] = ((), (1,), (3, 1))
+    _KEPT = 3
 
     def __init__(self) -> None:
         self._loss = 0.0
@@ -73,7 +75,7 @@ class Redundancy:
         """How many earlier packets each packet carries."""
         if self._loss < self.ONE:
             return 0
-        return 1 if self._loss < self.TWO else self.MOST
+        return 1 if self._loss < self.TWO else 2
 
     def reported(self, fraction_lost: float) -> None:
         """A receiver report: at once when losses begin, slowly when they seem to have ended."""
@@ -81,8 +83,8 @@ class Redundancy:
 
     def wrap(self, payload_type: int, timestamp: int, packet: bytes) -> bytes | None:
         """The RED payload of the next packet; None: it goes alone."""
-        earlier = self._sent[len(self._sent) - self.depth :]
-        self._sent = [*self._sent, (timestamp, packet)][-self.MOST :]
+        earlier = [self._sent[-back] for back in self._BACK[self.depth] if back <= len(self._sent)]
+        self._sent = [*self._sent, (timestamp, packet)][-self._KEPT :]
         blocks = [Redundant((timestamp - then) & 0xFFFFFFFF, payload) for then, payload in earlier]
         blocks = [block for block in blocks if fits(block)]
         return pack(payload_type, packet, blocks) if blocks else None

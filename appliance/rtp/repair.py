@@ -50,6 +50,11 @@ class ResendHistory:
         kept = self._slots[sequence % HISTORY]
         return kept.packet if kept is not None and kept.sequence == sequence else None
 
+    def copies(self, sequence: int) -> int:
+        """How often to send it now: twice what was asked for in vain, for the line loses and time is short."""
+        kept = self._slots[sequence % HISTORY]
+        return 2 if kept is not None and kept.times > 1 else 1
+
     @property
     def newest(self) -> bytes | None:
         return None if self._newest is None else self._newest.packet

@@ -20,6 +20,7 @@ from .session_clock import SessionClock, random_sequence, random_ssrc
 REPORT_EVERY_NS = NS_PER_S
 # Three quarters of a block: more than jitter, less than a missing block.
 _GAP_SAMPLES = BLOCK_SAMPLES * 3 // 4
+_LEAST_FOR_REDUNDANCY_BPS = 400_000
 HEADER = struct.Struct("!BBHII")
 _EXTENSIONS = struct.Struct("!HH")
 
@@ -263,7 +264,9 @@ class AudioSender(RtpSender):
     def _redundantly(self, packet: bytes, timestamp: int) -> bytes:
         """With the packets before it (RED), while the far end reports losses and knows RED."""
         wrapped = self._redundancy.wrap(self._opus_payload_type, timestamp, packet)
-        if wrapped is None or self._red_payload_type is None:
+        # On a narrow line losses come of its fullness, and more bits bring more of them.
+        narrow = self._congestion.controller.target_bps < _LEAST_FOR_REDUNDANCY_BPS
+        if wrapped is None or narrow or self._red_payload_type is None:
             self._payload_type = self._opus_payload_type
             return packet
         self._payload_type = self._red_payload_type

@@ -165,12 +165,15 @@ class VideoSender(RtpSender):
         packet, transport = self._history.get(sequence), self._transport
         if packet is None or transport is None:
             return 0
-        now_ns = self._clock.now_ns()
         again = self._renumbered if self._rtx_payload_type is None else self._rtx
-        packet = again(packet, now_ns)
-        self._congestion.repeated(now_ns, _wire_bits(packet))
-        self._resent += transport.send_rtp(packet)
-        return _wire_bits(packet)
+        bits = 0
+        for _ in range(self._history.copies(sequence)):
+            now_ns = self._clock.now_ns()
+            repeated = again(packet, now_ns)
+            self._congestion.repeated(now_ns, _wire_bits(repeated))
+            self._resent += transport.send_rtp(repeated)
+            bits += _wire_bits(repeated)
+        return bits
 
     def _send_probe(self) -> int:
         """The newest packet once more, for its bits alone: in the repair stream the far end knows and drops it."""

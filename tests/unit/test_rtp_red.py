@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.rtp import red, rtcp
 from appliance.rtp.audio_receiver import AudioReceiver
+from appliance.rtp.congestion import CongestionControl
 from appliance.rtp.opus import OpusEncoder
 from appliance.rtp.red import Redundancy, Redundant
 from appliance.rtp.sender import AudioSender
@@ -56,7 +57,8 @@ def test_redundancy_begins_with_the_first_reported_loss_and_ends_a_while_after_t
     redundancy.reported(0.02)
     assert redundancy.wrap(OPUS, 960, b"b") == red.pack(OPUS, b"b", [Redundant(960, b"a")])
     redundancy.reported(0.06)
-    assert redundancy.wrap(OPUS, 1920, b"c") == red.pack(OPUS, b"c", [Redundant(1920, b"a"), Redundant(960, b"b")])
+    assert redundancy.wrap(OPUS, 1920, b"c") == red.pack(OPUS, b"c", [Redundant(960, b"b")])
+    assert redundancy.wrap(OPUS, 2880, b"d") == red.pack(OPUS, b"d", [Redundant(2880, b"a"), Redundant(960, b"c")])
     depths = []
     for _ in range(30):
         redundancy.reported(0.0)
@@ -102,7 +104,19 @@ def test_the_sender_repeats_while_the_far_end_loses_and_only_where_it_knows_red(
         sender.stop()
 
 
-@pytest.mark.parametrize(("loss", "burst"), [(0.05, 1), (0.05, 2), (0.1, 1)])
+def test_on_a_narrow_line_sound_is_not_sent_twice() -> None:
+    line, congestion = RememberingTransport(), CongestionControl(TurnedClock())
+    sender = AudioSender(clock=TurnedClock(), congestion=congestion)
+    sender.start(line, parameters("audio", ssrc=sender.ssrc, red_payload_type=RED))
+    sender.handle_rtcp(rtcp.RR, 1, loss_report(sender.ssrc, 0.05), 0)
+    packets_of(sender, line, OpusEncoder(), 0, 4)
+    congestion.controller.target_bps = 200_000
+    packets_of(sender, line, OpusEncoder(), 4, 4)
+    assert [header(packet)[0] for packet in line.rtp] == [OPUS] + [RED] * 3 + [OPUS] * 4
+    sender.stop()
+
+
+@pytest.mark.parametrize(("loss", "burst"), [(0.05, 1), (0.05, 2), (0.05, 3), (0.1, 1)])
 def test_losses_that_redundancy_spans_are_not_heard(loss: float, burst: int) -> None:
     line, encoder, clock = RememberingTransport(), OpusEncoder(), TurnedClock()
     sender = AudioSender(clock=clock)
@@ -126,7 +140,7 @@ def test_losses_that_redundancy_spans_are_not_heard(loss: float, burst: int) -> 
         clock.turn(14)
     numbers = receiver.numbers()
     assert numbers["red_used"] > 30
-    # Three in a row are lost now and then, and the first ones come before the delay is there.
+    # More than three in a row are lost now and then, and the first ones come before the delay is there.
     assert numbers["concealed"] + numbers["fec_used"] <= 10
     assert numbers["late"] == numbers["discarded"] == numbers["malformed"] == 0
     receiver.stop()
