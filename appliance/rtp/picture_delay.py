@@ -17,6 +17,8 @@ _BUCKETS = MEMORY_NS // _BUCKET_NS
 _JITTER = 0.9
 # The worst of the jitter and a loss rarely meet: to what repairs take, only half of it is added.
 _USUAL = 0.5
+# A session begins with keyframes and a rate that is felt for: what comes late then says nothing of the line.
+_SETTLING_NS = NS_PER_S
 # From a whole picture to its being on screen: the pipe, the decoder, a timer.
 DECODE_NS = 10 * _MS
 # How long a hole goes unnoticed: at most until the next picture, and mostly until the next packet.
@@ -25,8 +27,10 @@ NOTICE_NS = 15 * _MS
 LEAST_LOSSES = 3
 # So few pictures may come too late in that time.
 MAY_BE_LATE = 0.5
-# What comes too late by less than this is no freeze, only uneven: said of the last request, which is rarely needed.
+# What comes too late by less than this is no freeze, only uneven: said of the last request, which is rarely needed; and
+# of the single picture that is later than the usual ones, such as a paced keyframe, less is borne.
 UNEVEN_NS = 60 * _MS
+UNEVEN_JITTER_NS = 40 * _MS
 # One repair is waited for up to this; more than one only within the second bound, which keeps a conversation possible.
 MOST_NS = 300 * _MS
 MOST_REPEATED_NS = 180 * _MS
@@ -53,6 +57,7 @@ class PictureDelay:
 
     def __init__(self) -> None:
         self._buckets: deque[_Bucket] = deque(maxlen=_BUCKETS)
+        self._began_ns: int | None = None
 
     def _bucket(self, now_ns: int) -> _Bucket:
         if not self._buckets or now_ns >= self._buckets[-1].until_ns:
@@ -61,10 +66,13 @@ class PictureDelay:
 
     def picture(self, now_ns: int, delay_ns: int, *, repaired: bool) -> None:
         """A picture is whole `delay_ns` after its capture; `repaired`: it had to wait for a packet to come again."""
+        if self._began_ns is None:
+            self._began_ns = now_ns
         bucket = self._bucket(now_ns)
         if bucket.least_ns is None or delay_ns < bucket.least_ns:
             bucket.least_ns = delay_ns
-        if not repaired and (bucket.most_ns is None or delay_ns > bucket.most_ns):
+        is_settled = now_ns - self._began_ns >= _SETTLING_NS
+        if is_settled and not repaired and (bucket.most_ns is None or delay_ns > bucket.most_ns):
             bucket.most_ns = delay_ns
 
     def lost(self, now_ns: int, count: int) -> None:
@@ -86,14 +94,14 @@ class PictureDelay:
         newest = recent[-1]
         newest.reserve_ns = max(newest.reserve_ns, _reserve_ns(losses, NOTICE_NS + request_ns, repeat_ns, failing))
         reserve_ns = max(bucket.reserve_ns for bucket in recent[-_KEPT_BUCKETS:])
-        return min(max(jitter_ns, usual_ns + reserve_ns) + DECODE_NS, MOST_IN_ALL_NS)
+        return min(max(jitter_ns - UNEVEN_JITTER_NS, usual_ns + reserve_ns) + DECODE_NS, MOST_IN_ALL_NS)
 
     @staticmethod
     def _usual_ns(buckets: list[_Bucket], share: float) -> int | None:
         """What pictures take at most when nothing is lost, in this share of the half seconds."""
         most = sorted(bucket.most_ns for bucket in buckets if bucket.most_ns is not None)
         if most:
-            return most[min(int(share * len(most)), len(most) - 1)]
+            return most[int(share * (len(most) - 1))]
         return min((bucket.least_ns for bucket in buckets if bucket.least_ns is not None), default=None)
 
 

@@ -93,6 +93,23 @@ def test_while_the_line_stays_as_bad_as_it_is_the_delay_stays_as_it_is() -> None
     assert changes <= 4
 
 
+def test_the_first_second_of_a_session_says_nothing_of_the_line() -> None:
+    meeting = Meeting()
+    meeting.go_on(0.9, usual_ms=90.0)
+    meeting.go_on(3)
+    assert meeting.wanted_ms[-1] < 40
+
+
+def test_a_picture_that_is_a_little_late_now_and_then_makes_nobody_wait() -> None:
+    meeting = Meeting()
+    meeting.go_on(3)
+    clean = meeting.wanted_ms[-1]
+    for _ in range(10):
+        meeting.go_on(0.1, usual_ms=45.0)
+        meeting.go_on(1.4)
+    assert meeting.wanted_ms[-1] <= clean + 1
+
+
 def test_a_sender_that_needs_long_for_a_keyframe_now_and_then_delays_no_other_picture() -> None:
     meeting = Meeting()
     for _ in range(6):
