@@ -1,6 +1,7 @@
 # make demo   a meeting on this machine: lab MCU, two bridge points, no hardware needed
-# make test   every test; peers that this distribution lacks are skipped and counted
-.PHONY: demo test lint bench line recovery setup fix hwtest
+# make test   every test but the long ones; peers that this distribution lacks are skipped and counted
+# make heavy  the long ones: calls over bad lines, cuts of the line; need root
+.PHONY: demo test heavy lint bench line recovery setup fix hwtest
 PYTHON := .venv/bin/python
 
 setup:
@@ -11,7 +12,11 @@ demo: setup
 
 test:
 	@tools/setup test
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest -m "not heavy" $(ARGS)
+
+heavy:
+	@tools/setup test
+	$(PYTHON) -m pytest tests/system -m heavy $(ARGS)
 
 lint:
 	@tools/setup test

@@ -18,6 +18,7 @@ from bench.line.path import LinePath, PathError
 from bench.line.profiles import Profile
 
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.netns,
     pytest.mark.timeout(120),
     pytest.mark.skipif(path.missing() is not None, reason=str(path.missing())),

@@ -18,7 +18,7 @@ from bench.line import path
 from bench.recovery import CASES, Row, a_scene, back_after
 from tests.call import a_unit, plan_for, settled
 
-pytestmark = pytest.mark.timeout(110)
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(110)]
 # Told of a loss within 3 s; a busy machine may look a little later.
 TOLD_S = 3.3
 
