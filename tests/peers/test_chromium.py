@@ -84,7 +84,9 @@ async def test_a_page_is_the_far_end_of_our_session(chromium: str, programs: Asy
             # ... and ours lets Chromium do the same: its estimate leaves the 300 kbit/s that it starts from.
             assert numbers["link_in_transport_cc_sent"] > 50
             assert numbers["link_in_without_transport_cc"] == 0
-            await until(page, "peers.whep", lambda found: bool(found["line"]["availableOutgoingBitrate"] > 1_000_000))
+            await until(
+                page, "peers.whep", lambda found: bool(found["line"].get("availableOutgoingBitrate", 0) > 1_000_000)
+            )
 
             await unit.leave()
 
