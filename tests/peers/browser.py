@@ -37,11 +37,13 @@ window.gathered = (peer) => new Promise((done) => {
 });
 window.figures = async (peer) => {
   const found = {};
-  for (const report of (await peer.getStats()).values()) {
+  const reports = await peer.getStats();
+  for (const report of reports.values()) {
     if (report.type === "inbound-rtp") found[report.kind] = report;
     if (report.type === "codec") found[report.mimeType] = true;
     if (report.type === "outbound-rtp") found["sent " + report.kind] = report;
-    if (report.type === "candidate-pair" && report.nominated) found.line = report;
+    // More than one pair may have been nominated; one is in use.
+    if (report.type === "transport") found.line = reports.get(report.selectedCandidatePairId) || {};
   }
   return found;
 };
