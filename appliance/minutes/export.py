@@ -5,8 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from .figures import GAUGES
-from .record import SUMS, Fault, Record
+from .record import Fault, Record
 from .verdict import GRADES, away_ms, frozen_ms, hidden_ms, judge, lost_share
 from .words import STATUS, Pair, cause, day_and_time, done, is_serious
 
@@ -50,7 +49,6 @@ _QUALITY: dict[str, Pair] = {
     "mic_dbfs": Pair("Mức micrô cao nhất (dBFS)", "Loudest microphone (dBFS)"),
     "speaker_dbfs": Pair("Mức loa cao nhất (dBFS)", "Loudest speaker (dBFS)"),
 }
-QUALITY_NAMES: tuple[str, ...] = (*SUMS, *GAUGES)
 
 
 def as_dict(record: Record) -> dict[str, Any]:

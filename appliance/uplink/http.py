@@ -176,14 +176,13 @@ class SignallingClient:
         home: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        with_token: bool = True,
         on_headers: Callable[[Answer], None] | None = None,
     ) -> Answer:
         """Send a request and follow its 307 and 308. `on_headers` sees the final answer before its body is read."""
         host = (origin(url) or ("", url, 0))[1]
         try:
             async with asyncio.timeout(self._limits.total_s):
-                return await self._follow(method, url, home, body, headers or {}, with_token, on_headers)
+                return await self._follow(method, url, home, body, headers or {}, on_headers)
         except UplinkError:
             raise
         except aiohttp.ConnectionTimeoutError as error:
@@ -202,14 +201,13 @@ class SignallingClient:
         home: str,
         body: bytes | None,
         headers: Mapping[str, str],
-        with_token: bool,
         on_headers: Callable[[Answer], None] | None,
     ) -> Answer:
         seen = {url}
         before = url
         while True:
             self._check_hop(url, before)
-            answer = await self._one(method, url, home, body, headers, with_token, on_headers)
+            answer = await self._one(method, url, home, body, headers, on_headers)
             if answer.status not in _REDIRECTS:
                 return answer
             target = resolve(url, answer.headers.get("Location", ""))
@@ -230,7 +228,6 @@ class SignallingClient:
         home: str,
         body: bytes | None,
         headers: Mapping[str, str],
-        with_token: bool,
         on_headers: Callable[[Answer], None] | None,
     ) -> Answer:
         assert self._http is not None, "the client is used outside of its 'async with'"
@@ -238,7 +235,7 @@ class SignallingClient:
             raise unusable("the MCU names something that is no address of a web service")
         sent = CIMultiDict(headers)
         token = self._meeting.token
-        if with_token and token is not None and self.trusts(url, home):
+        if token is not None and self.trusts(url, home):
             sent["Authorization"] = f"Bearer {token.get_secret_value()}"
         # What a server calls its session is sent back to the byte; only a person's words need quoting.
         target = URL(url, encoded=url.isascii())
